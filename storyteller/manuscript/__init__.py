@@ -1,0 +1,1 @@
+"""A document: load and save without changing a byte not edited, journal, recovery, provenance, takes."""

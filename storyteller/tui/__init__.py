@@ -1,0 +1,1 @@
+"""The room: the Textual app. Never imports torch."""

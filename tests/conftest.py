@@ -1,0 +1,27 @@
+"""What every test shares: a home of its own, no network, one thread for torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every directory of the program under the test's own temporary folder."""
+    folder = tmp_path / "storyteller-home"
+    monkeypatch.setenv("STORYTELLER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def starter_model() -> Path:
+    """The model that ships: real, small, and a GPT-2."""
+    return REPOSITORY / "assets" / "starter"
