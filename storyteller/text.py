@@ -48,9 +48,9 @@ def editor_line(text: str) -> str:
 
 
 def writable_text(text: str) -> str:
-    """A model's output without the control characters a manuscript must not gain; `\\r\\n` and `\\r` end lines as `\\n`.
+    r"""A model's output without the control characters a manuscript must not gain; `\r\n` and `\r` become `\n`.
 
-    Works on any chunk of a stream by itself except a `\\r\\n` cut in two, which yields one newline too many;
+    Works on any chunk of a stream by itself except a `\r\n` cut in two, which yields one newline too many;
     the detokeniser keeps such a pair together.
     """
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_UNWRITABLE)

@@ -51,7 +51,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 # Requests
 
 
-class Load(Message, tag="load"):
+class Load(Message, frozen=True, kw_only=True, tag="load"):
     """Open a model. `model` is a folder; `None` lets the catalogue choose."""
 
     id: str
@@ -62,7 +62,7 @@ class Load(Message, tag="load"):
     adapters: tuple[str, ...] = ()  # PEFT folders to make resident
 
 
-class Generate(Message, tag="generate"):
+class Generate(Message, frozen=True, kw_only=True, tag="generate"):
     """Continue `context` with `takes` independent continuations, streamed together as one batch.
 
     `seed` is of the first take; take n uses `seed + n`. `ids` overrides `context`. With `heal` a prompt that
@@ -81,7 +81,7 @@ class Generate(Message, tag="generate"):
     alternatives: int = 0  # so many most likely tokens reported beside each token
 
 
-class Score(Message, tag="score"):
+class Score(Message, frozen=True, kw_only=True, tag="score"):
     """Log-probabilities of `text`, token by token."""
 
     id: str
@@ -89,7 +89,7 @@ class Score(Message, tag="score"):
     adapters: tuple[AdapterWeight, ...] = ()
 
 
-class Probe(Message, tag="probe"):
+class Probe(Message, frozen=True, kw_only=True, tag="probe"):
     """The `top` most likely next tokens after `context`."""
 
     id: str
@@ -98,7 +98,7 @@ class Probe(Message, tag="probe"):
     top: int = 10
 
 
-class Prepare(Message, tag="prepare"):
+class Prepare(Message, frozen=True, kw_only=True, tag="prepare"):
     """Prefill `context` now, since a `Generate` with it is likely; answered by `Done`, dropped by anything newer."""
 
     id: str
@@ -107,14 +107,14 @@ class Prepare(Message, tag="prepare"):
     max_tokens: int = 60
 
 
-class Cancel(Message, tag="cancel"):
+class Cancel(Message, frozen=True, kw_only=True, tag="cancel"):
     """End request `id`, or only one take of it, before the next token."""
 
     id: str
     take: int | None = None
 
 
-class Shutdown(Message, tag="shutdown"):
+class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     """Finish nothing; exit now."""
 
 
@@ -124,14 +124,14 @@ Request: TypeAlias = Load | Generate | Score | Probe | Prepare | Cancel | Shutdo
 # Events
 
 
-class Hello(Message, tag="hello"):
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
     """The engine process is up and speaks this version. Sent before torch is imported."""
 
     version: int = VERSION
     pid: int = 0
 
 
-class Loading(Message, tag="loading"):
+class Loading(Message, frozen=True, kw_only=True, tag="loading"):
     """How far loading is: `stage` in a word or two, `fraction` from 0 to 1."""
 
     id: str
@@ -139,7 +139,7 @@ class Loading(Message, tag="loading"):
     fraction: float
 
 
-class Ready(Message, tag="ready"):
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
     """The model is open and requests are served."""
 
     id: str
@@ -162,7 +162,7 @@ class Alternative(msgspec.Struct, frozen=True):
     logprob: float
 
 
-class Began(Message, tag="began"):
+class Began(Message, frozen=True, kw_only=True, tag="began"):
     """The prompt was assembled: what the model really sees, and where its text was cut."""
 
     id: str
@@ -173,7 +173,7 @@ class Began(Message, tag="began"):
     seeds: tuple[int, ...]
 
 
-class Token(Message, tag="token"):
+class Token(Message, frozen=True, kw_only=True, tag="token"):
     """One sampled token. `text` is what may be shown now: empty while bytes or a possible stop string are held back."""
 
     id: str
@@ -184,7 +184,7 @@ class Token(Message, tag="token"):
     alternatives: tuple[Alternative, ...] = ()
 
 
-class Rewound(Message, tag="rewound"):
+class Rewound(Message, frozen=True, kw_only=True, tag="rewound"):
     """Take back the last `characters` already sent of this take: a loop or a banned phrase was left behind."""
 
     id: str
@@ -194,7 +194,7 @@ class Rewound(Message, tag="rewound"):
     reason: str
 
 
-class TakeDone(Message, tag="take_done"):
+class TakeDone(Message, frozen=True, kw_only=True, tag="take_done"):
     """A take ended. `text` is all of it, the authority over what was streamed.
 
     It extends or shortens the streamed text: an unfinished sentence is cut here.
@@ -211,7 +211,7 @@ class TakeDone(Message, tag="take_done"):
     first_token_s: float
 
 
-class Done(Message, tag="done"):
+class Done(Message, frozen=True, kw_only=True, tag="done"):
     """Nothing more comes for this request."""
 
     id: str
@@ -228,7 +228,7 @@ class ScoredToken(msgspec.Struct, frozen=True):
     logprob: float | None
 
 
-class Scored(Message, tag="scored"):
+class Scored(Message, frozen=True, kw_only=True, tag="scored"):
     """The answer to `Score`."""
 
     id: str
@@ -237,21 +237,21 @@ class Scored(Message, tag="scored"):
     bits_per_byte: float
 
 
-class Probed(Message, tag="probed"):
+class Probed(Message, frozen=True, kw_only=True, tag="probed"):
     """The answer to `Probe`, most likely first."""
 
     id: str
     alternatives: tuple[Alternative, ...]
 
 
-class Notice(Message, tag="notice"):
+class Notice(Message, frozen=True, kw_only=True, tag="notice"):
     """One sentence the writer should see once: a fallback, a queue, a loop that was left."""
 
     message: str
     id: str | None = None
 
 
-class Failed(Message, tag="error"):
+class Failed(Message, frozen=True, kw_only=True, tag="error"):
     """Request `id` (or the engine itself, `id` None) failed; `message` says what to do next."""
 
     title: str
@@ -267,8 +267,8 @@ GenerateEvent: TypeAlias = Began | Token | Rewound | TakeDone | Done | Notice
 StatusEvent: TypeAlias = Loading | Ready | Notice | Failed
 
 _encoder = msgspec.json.Encoder()
-_requests = msgspec.json.Decoder(Request)
-_events = msgspec.json.Decoder(Event)
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_events: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(message: Request | Event) -> bytes:
