@@ -180,5 +180,7 @@ def _checked(name: str, value: object) -> object:
     try:
         return msgspec.convert(value, _TYPES[name])
     except msgspec.ValidationError as error:
-        shown = repr(value)[:60]
-        raise SettingsError(f"{name} = {shown} is not usable ({error}): {describe(name)}") from error
+        reason = "not a name" if "regex" in str(error) else str(error).replace("`", "")
+        raise SettingsError(
+            f"{name} = {repr(value)[:60]} is not usable ({reason}). {describe(name)}"
+        ) from error
