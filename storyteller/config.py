@@ -93,6 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     hints: Annotated[bool, Meta(description="Show the line of keys at the bottom.")] = True
 
+    # what is kept
+
+    consent: Annotated[
+        Literal["ask", "yes", "no"],
+        Meta(description="Keep what is accepted and refused on this machine, to teach the model."),
+    ] = "ask"
+
     # the day's work
 
     daily_goal: Annotated[
