@@ -1,0 +1,72 @@
+"""A question with a few answers, each on a line with a letter of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from storyteller.text import display_line
+from storyteller.tui.dialogs.dialog import Dialog, words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from textual import events
+    from textual.widget import Widget
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: what it returns, its letter, its words."""
+
+    value: str
+    key: str
+    label: str
+
+
+class Choice(Dialog[str]):
+    """Asks; returns the `value` of the answer. Arrow keys and Enter, the letter, or the mouse choose."""
+
+    def __init__(
+        self, title: str, text: str, answers: Sequence[Answer], *, wide: bool = False, leave: str = ""
+    ) -> None:
+        super().__init__(title, wide=wide)
+        self._text = text
+        self._answers = tuple(answers)
+        self._leave = leave
+
+    def content(self) -> Iterable[Widget]:
+        """The particulars and the answers."""
+        if self._text:
+            yield words(self._text)
+        yield OptionList(
+            *(Option(_label(answer), id=answer.value) for answer in self._answers), markup=False, compact=True
+        )
+        if self._leave:
+            yield words(f"Esc  {self._leave}", "foot")
+
+    def on_mount(self) -> None:
+        """The keyboard goes to the answers."""
+        self.query_one(OptionList).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """A letter chooses."""
+        for answer in self._answers:
+            if event.character == answer.key:
+                event.stop()
+                self.dismiss(answer.value)
+                return
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(event.option.id)
+
+
+def _label(answer: Answer) -> Content:
+    return Content.assemble((f"{answer.key}  ", "$room-accent bold"), display_line(answer.label))

@@ -1,0 +1,98 @@
+"""The quiet lines above and below the page: pieces of text that give way by rank when the terminal is narrow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.widget import Widget
+
+from storyteller.text import display_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_GAP: Final = 3
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text of a line. Lower ranks go first when there is no room; `style` is a Textual style."""
+
+    text: str
+    rank: int = 0
+    style: str = ""
+
+    @property
+    def width(self) -> int:
+        """Cells."""
+        return cell_len(display_line(self.text))
+
+
+def fit(pieces: Sequence[Piece], width: int, gap: int = _GAP) -> list[Piece]:
+    """The pieces that fit into `width` cells with `gap` between them, in their order; the last one is cut if need be."""
+    kept = [piece for piece in pieces if piece.text]
+    while len(kept) > 1 and _width(kept, gap) > width:
+        kept.remove(min(kept, key=lambda piece: piece.rank))
+    if kept and kept[0].width > width:
+        return [Piece(_cut(kept[0].text, width), kept[0].rank, kept[0].style)] if width > 0 else []
+    return kept
+
+
+def line_up(left: Sequence[Piece], right: Sequence[Piece], width: int, gap: int = _GAP) -> Content:
+    """One line of `width` cells: `left` pieces from the left, `right` pieces against the right edge."""
+    kept = fit([*left, *right], width, gap)
+    on_left = [piece for piece in kept if piece in left]
+    on_right = [piece for piece in kept if piece not in left]
+    space = width - _width(on_left, gap) - _width(on_right, gap)
+    return Content.assemble(
+        *_joined(on_left, gap), " " * max(0, space if on_right else 0), *_joined(on_right, gap)
+    )
+
+
+class Line(Widget):
+    """One row of the screen, drawn from pieces. Nothing in them is markup."""
+
+    DEFAULT_CSS = """
+    Line { height: 1; width: 1fr; color: $room-muted; padding: 0 2; }
+    """
+
+    def __init__(self, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._left: tuple[Piece, ...] = ()
+        self._right: tuple[Piece, ...] = ()
+
+    def show(self, left: Sequence[Piece], right: Sequence[Piece] = ()) -> None:
+        """Draw these pieces from now on."""
+        if (tuple(left), tuple(right)) != (self._left, self._right):
+            self._left, self._right = tuple(left), tuple(right)
+            self.refresh()
+
+    def render(self) -> Content:
+        """The line at the widget's present width."""
+        return line_up(self._left, self._right, self.content_size.width)
+
+    @property
+    def text(self) -> str:
+        """What is shown, as plain text."""
+        return self.render().plain
+
+
+def _width(pieces: Sequence[Piece], gap: int) -> int:
+    return sum(piece.width for piece in pieces) + gap * max(0, len(pieces) - 1)
+
+
+def _cut(text: str, width: int) -> str:
+    return set_cell_size(display_line(text), width - 1).rstrip() + "…" if width > 1 else "…"
+
+
+def _joined(pieces: Sequence[Piece], gap: int) -> list[str | tuple[str, str]]:
+    parts: list[str | tuple[str, str]] = []
+    for piece in pieces:
+        if parts:
+            parts.append(" " * gap)
+        text = display_line(piece.text)
+        parts.append((text, piece.style) if piece.style else text)
+    return parts
