@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 class TextTokenizer(Protocol):
     """Byte-level tokens. `token_bytes` of every id joined is the text, in UTF-8."""
 
+    def __hash__(self) -> int:
+        """What is looked up in a vocabulary is kept by tokenizer; identity will do."""
+        ...
+
     @property
     def eos(self) -> int:
         """The id that ends a document."""

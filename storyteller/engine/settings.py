@@ -57,6 +57,7 @@ class SamplerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     dry_allowed_length: Count = 2
     dry_range: Count = 0
     dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    diversity: NonNegative = 0.0  # taken off a token for each earlier take of the request that chose it here
     loop_guard: bool = True  # notice a loop, go back to its start, raise DRY, say so
 
     # what is wanted or forbidden

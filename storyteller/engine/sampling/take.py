@@ -1,0 +1,311 @@
+"""The sampler of one take: what `pipeline` does a step at a time, with the history, chance and bans of that take."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+import torch
+from msgspec import Struct
+
+from storyteller.engine.sampling.bias import allow_only
+from storyteller.engine.sampling.draw import draw, greedy, uniform
+from storyteller.engine.sampling.guidance import adapter_contrast, guidance
+from storyteller.engine.sampling.loops import LONGEST_PERIOD, find_loop
+from storyteller.engine.sampling.mirostat import first_bound, next_bound
+from storyteller.engine.sampling.phrases import PhraseGuard
+from storyteller.engine.sampling.pipeline import History, adjusted, candidates, cut, resolve
+from storyteller.errors import EngineError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from storyteller.engine.decoder import TextTokenizer
+    from storyteller.engine.settings import SamplerSettings
+
+_DRY_STEP: Final = 0.8  # what a loop adds to DRY's multiplier
+_LOWEST: Final = -1e4  # a log-probability that JSON can carry, for a token forced against the model
+
+
+class Choice(Struct, frozen=True):
+    """A token, and its log-probability under the model's own distribution: no temperature, penalty or cut."""
+
+    token: int
+    logprob: float
+
+
+class Rewind(Struct, frozen=True):
+    """The take went back: its last `tokens` are to be dropped from cache and text too."""
+
+    tokens: int
+    reason: str  # one sentence for the writer
+
+
+class TakeState(Struct, frozen=True):
+    """A place in a take to come back to with the same chances ahead."""
+
+    accepted: int
+    bounds: tuple[float, ...]
+    chances: bytes
+    dry_multiplier: float
+    budget: int
+    left_behind: tuple[int, ...]  # tokens it went back from here
+
+
+class TakeSampler:
+    """Chooses the tokens of one take: `sample`, `accept` its token, `go_back`; repeat.
+
+    Attributes:
+        generator: the take's own, on the CPU whatever the device, so that a seed means the same everywhere.
+        needs_negative, needs_base: whether `sample` wants the logits after the negative prompt, or without
+            the adapter.
+        budget: tokens that may still be thrown away on banned phrases and loops.
+    """
+
+    def __init__(
+        self,
+        settings: SamplerSettings,
+        tokenizer: TextTokenizer,
+        *,
+        prompt_ids: Sequence[int],
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._settings = settings
+        self._tokenizer = tokenizer
+        self._rules = resolve(settings, tokenizer, device)
+        self._history = History(self._rules, prompt_ids)
+        self._prompt_size = len(prompt_ids)
+        self._phrases = PhraseGuard(
+            settings.banned_phrases,
+            tokenizer.decode_bytes(prompt_ids[-256:]) if settings.banned_phrases else b"",
+        )
+        self._completed: tuple[str, int] | None = (
+            None  # the banned phrase the last token completed, its start
+        )
+        self._left_behind: dict[int, set[int]] = {}  # index in the take -> tokens it went back from
+        self._bounds = [first_bound(settings.mirostat_tau)]  # one more than tokens accepted
+        self._drawn: tuple[int, float] | None = (
+            None  # the token sampled last and its surprise, if mirostat asks
+        )
+        self._notices: list[str] = []
+        self._noticed: set[str] = set()
+        self.budget = settings.rewind_budget
+        self.generator = torch.Generator().manual_seed(seed % 2**64)
+        self.needs_negative = settings.guidance_scale != 1.0
+        self.needs_base = settings.adapter_contrast != 0.0
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The tokens accepted so far."""
+        return tuple(self._history.ids[self._prompt_size :])
+
+    def sample(
+        self,
+        logits: Tensor,
+        *,
+        negative: Tensor | None = None,
+        base: Tensor | None = None,
+        allowed: Tensor | None = None,
+        taken: Sequence[int] = (),
+    ) -> Choice:
+        """The next token, without accepting it.
+
+        Args:
+            logits: (vocab,), the model's own.
+            negative: (vocab,), after the negative prompt; without it guidance does nothing.
+            base: (vocab,), without the adapter; without it the contrast does nothing.
+            allowed: (vocab,) bool, the only tokens that may be chosen: those of a healed word.
+            taken: what earlier takes of the request chose at this step, for `diversity`.
+
+        Raises:
+            EngineError: the logits hold NaN or infinity, or nothing finite.
+            SettingsError: the settings drove the scores out of range.
+        """
+        logits = logits.float()
+        normaliser = float(logits.logsumexp(0))
+        if not math.isfinite(normaliser):
+            raise EngineError(
+                "The model's output is not a number; its weights or an adapter may be damaged, so try another."
+            )
+        scores = self._second_opinion(logits, negative, base)
+        here = len(self._history.ids) - self._prompt_size
+        scores = adjusted(
+            scores, self._rules, self._history, taken=taken, left_behind=self._left_behind.get(here, ())
+        )
+        if allowed is not None:
+            scores = allow_only(scores, allowed)
+        token = self._choose(scores)
+        if token is None:
+            token = self._last_resort(logits, allowed)
+        return Choice(token, max(float(logits[token]) - normaliser, _LOWEST))
+
+    def accept(self, token: int) -> None:
+        """`token` is the take's next: the one sampled, or another."""
+        bound = self._bounds[-1]
+        if self._drawn is not None and self._drawn[0] == token:
+            settings = self._settings
+            bound = next_bound(bound, self._drawn[1], tau=settings.mirostat_tau, eta=settings.mirostat_eta)
+        self._bounds.append(bound)
+        self._drawn = None
+        self._history.append(token)
+        found = self._phrases.append(self._tokenizer.token_bytes(token))
+        self._completed = (found.phrase, found.start) if found is not None else None
+
+    def go_back(self) -> Rewind | None:
+        """After `accept`: whether the take now ends in a banned phrase or a loop, and so went back to before it.
+
+        The sampler has then forgotten those tokens, and will not choose the first of them there again.
+        """
+        if self._completed is not None:
+            phrase, start = self._completed
+            return self._leave(start, f"a banned phrase, “{phrase}”")
+        if not self._settings.loop_guard:
+            return None
+        ids = self._history.ids
+        seen = max(0, len(ids) - 3 * LONGEST_PERIOD)
+        loop = find_loop(ids[seen:], max(0, self._prompt_size - seen))
+        if loop is None:
+            return None
+        back = self._leave(loop + seen - self._prompt_size, "a loop")
+        if back is not None:
+            self._history.raise_dry(self._history.dry_multiplier + _DRY_STEP)
+        return back
+
+    def rewind(self, tokens: int) -> None:
+        """Forget the last `tokens` of the take; chance goes on from where it is.
+
+        Raises:
+            ValueError: the take has fewer.
+        """
+        size = len(self._history.ids) - self._prompt_size
+        if not 0 <= tokens <= size:
+            raise ValueError(f"cannot go back {tokens} tokens in a take of {size}")
+        self._history.rewind(tokens)
+        self._phrases.rewind(tokens)
+        del self._bounds[len(self._bounds) - tokens :]
+        self._drawn = self._completed = None
+        self._left_behind = {at: left for at, left in self._left_behind.items() if at <= size - tokens}
+
+    @property
+    def held_back(self) -> int:
+        """Characters at the end of the take that may yet become a banned phrase, and had better not be shown."""
+        return self._phrases.held_back
+
+    @property
+    def state(self) -> TakeState:
+        """This place in the take."""
+        here = len(self._history.ids) - self._prompt_size
+        return TakeState(
+            accepted=here,
+            bounds=tuple(self._bounds),
+            chances=self.generator.get_state().numpy().tobytes(),
+            dry_multiplier=self._history.dry_multiplier,
+            budget=self.budget,
+            left_behind=tuple(self._left_behind.get(here, ())),
+        )
+
+    def restore(self, state: TakeState) -> None:
+        """Go back to an earlier place of this take; what follows is what followed.
+
+        Raises:
+            ValueError: the take never was there, or went back beyond it.
+        """
+        self.rewind(len(self._history.ids) - self._prompt_size - state.accepted)
+        self._bounds = list(state.bounds)
+        self.generator.set_state(torch.frombuffer(bytearray(state.chances), dtype=torch.uint8))
+        self._history.raise_dry(state.dry_multiplier)
+        self.budget = state.budget
+        self._left_behind[state.accepted] = set(state.left_behind)
+
+    def take_notices(self) -> list[str]:
+        """Sentences for the writer since the last call, each said once a take."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _second_opinion(self, logits: Tensor, negative: Tensor | None, base: Tensor | None) -> Tensor:
+        scores = logits
+        if base is not None:
+            scores = adapter_contrast(scores, base.float(), self._settings.adapter_contrast)
+        if negative is not None:
+            scores = guidance(scores, negative.float(), self._settings.guidance_scale)
+        return scores
+
+    def _choose(self, scores: Tensor) -> int | None:
+        """A token by the settings' method, or None where all of `scores` (vocab,) are -inf."""
+        settings = self._settings
+        if settings.method != "sample" or settings.temperature == 0.0:
+            token = greedy(scores)
+            return None if self._checked(float(scores[token])) == -math.inf else token
+        ids, kept = candidates(scores, settings)
+        if len(ids) == 0:
+            self._checked(float(scores.amax()))
+            return None
+        self._checked(float(kept.amax()))
+        xtc_chance = uniform(self.generator) if settings.xtc_probability else 1.0
+        bound = self._bounds[-1] if settings.mirostat_tau else math.inf
+        kept = cut(ids, kept, self._rules, xtc_chance=xtc_chance, bound=bound)
+        index = draw(kept, uniform(self.generator))
+        token = int(ids[index])
+        if settings.mirostat_tau:
+            self._drawn = token, float(kept.logsumexp(0) - kept[index])
+        return token
+
+    def _checked(self, largest: float) -> float:
+        if math.isnan(largest) or largest == math.inf:
+            raise SettingsError(
+                "The sampler settings drove the scores out of range; a penalty, bias or guidance is far too large."
+            )
+        return largest
+
+    def _last_resort(self, logits: Tensor, allowed: Tensor | None) -> int:
+        """Everything was forbidden: the best of the constraint if there is one, or the end of the text."""
+        if allowed is not None and bool(allowed.any()):
+            self._notice("Every way to finish the word was banned, so a banned one was used.")
+            return greedy(allow_only(logits, allowed))
+        self._notice("The settings forbid every token here, so the text ends; ban fewer.")
+        return self._rules.eos
+
+    def _leave(self, start: int, what: str) -> Rewind | None:
+        """Go back to `start`, an index in the take, if the budget lasts."""
+        tokens = len(self._history.ids) - self._prompt_size - start
+        if tokens > self.budget:
+            self._notice(
+                f"{what[0].upper()}{what[1:]} was let stand: going back would take {tokens} more tokens, "
+                f"and {self.budget} of {self._settings.rewind_budget} are left to throw away."
+            )
+            return None
+        self.budget -= tokens
+        left = self._history.ids[self._prompt_size + start]
+        self.rewind(tokens)
+        self._left_behind.setdefault(start, set()).add(left)
+        return Rewind(
+            tokens,
+            f"Went back {tokens} tokens from {what}; {self.budget} of {self._settings.rewind_budget} are left for this.",
+        )
+
+    def _notice(self, sentence: str) -> None:
+        kind = sentence[:24]
+        if kind not in self._noticed:
+            self._noticed.add(kind)
+            self._notices.append(sentence)
+
+
+def build_sampler(
+    settings: SamplerSettings,
+    tokenizer: TextTokenizer,
+    *,
+    prompt_ids: Sequence[int],
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> TakeSampler:
+    """The sampler of one take.
+
+    The first for a tokenizer looks through its vocabulary, some 50 ms for GPT-2's; build one while loading.
+
+    Raises:
+        SettingsError: as `pipeline.resolve`.
+    """
+    return TakeSampler(settings, tokenizer, prompt_ids=prompt_ids, seed=seed, device=device)
