@@ -99,6 +99,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["ask", "yes", "no"],
         Meta(description="Keep what is accepted and refused on this machine, to teach the model."),
     ] = "ask"
+    refusals: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(genre|document):[0-9a-f]{32}\Z")], ...],
+        Meta(description="Genres and documents of which nothing is kept, by hash: `feedback consent off`."),
+    ] = ()
 
     # the day's work
 
@@ -157,7 +161,7 @@ def save_setting(name: str, value: object, path: Path | None = None) -> None:
 
     if value is not None or name not in _TYPES:
         value = _checked(name, value)
-    path = (path or config_path()).resolve()
+    path = path or config_path()
     read_toml(path)  # refuses what must not be replaced: a damaged file is the writer's to mend
     try:
         existing = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -93,10 +93,15 @@ def models_dir() -> Path:
 def private_dir(path: Path) -> Path:
     """Create `path` readable by its owner alone (0700), whatever the umask, and return it.
 
+    Parents that are missing are made so too; those that are there stay as they are.
+
     Raises:
         OSError: the directory cannot be made.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    missing = [parent for parent in path.parents if not parent.exists()]
+    for parent in reversed(missing):
+        parent.mkdir(mode=0o700, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
     return path
