@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from storyteller.engine.protocol import (
         Generate,
@@ -31,7 +31,7 @@ class Engine(Protocol):
         """Begin to open a model and return at once; `listen` tells the rest. Called again, it opens another."""
         ...
 
-    def generate(self, request: Generate) -> AsyncIterator[GenerateEvent]:
+    def generate(self, request: Generate) -> AsyncGenerator[GenerateEvent, None]:
         """The events of one request, ending with `Done`. A request made while the model loads waits, after a `Notice`.
 
         Closing the iterator early cancels the request.
