@@ -12,8 +12,8 @@ from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from typing import Final
 
-_PASTE_START: Final = "\x1b[200~"
-_PASTE_END: Final = "\x1b[201~"
+_PASTE_START: Final = b"\x1b[200~"
+_PASTE_END: Final = b"\x1b[201~"
 _X10_MOUSE: Final = re.compile(rb"\x1b\[M[\x20-\xff]{3}")
 _X10_BEGUN: Final = re.compile(rb"\x1b\[M[\x20-\xff]{0,2}\Z")
 
@@ -30,9 +30,8 @@ class KeyStream:
 
     def __init__(self) -> None:
         self._decode = getincrementaldecoder("utf-8")(errors="replace").decode
-        self._mouse = b""  # the beginning of an X10 report
-        self._held = ""  # what may be the beginning of a paste marker
-        self._paste: list[str] | None = None
+        self._held = b""  # what may be the beginning of a marker or of a mouse report
+        self._paste: list[bytes] | None = None
 
     @property
     def pasting(self) -> bool:
@@ -41,55 +40,47 @@ class KeyStream:
 
     def feed(self, data: bytes, *, full: bool = False) -> list[str | Pasted]:
         """The pieces in `data`, in order. `full`: the read filled its buffer, so a marker may be cut in two."""
-        text = self._held + self._decode(self._without_x10(data))
-        self._held = ""
+        data, self._held = self._held + data, b""
         pieces: list[str | Pasted] = []
-        while text:
-            text = self._rest_of_paste(text, pieces) if self._paste is not None else self._keys(text, pieces, full)
+        while data:
+            data = self._keys(data, pieces, full) if self._paste is None else self._pasted(self._paste, data, pieces)
         return pieces
 
     def end_paste(self) -> list[str | Pasted]:
         """Give out a paste whose end never came: called when nothing has arrived for a while."""
         if self._paste is None:
             return []
-        text = "".join(self._paste) + self._held
-        self._paste, self._held = None, ""
-        return [Pasted(text)]
+        pasted = b"".join(self._paste) + self._held
+        self._paste, self._held = None, b""
+        return [Pasted(pasted.decode("utf-8", "replace"))]
 
-    def _keys(self, text: str, pieces: list[str | Pasted], full: bool) -> str:
-        keys, marker, rest = text.partition(_PASTE_START)
+    def _keys(self, data: bytes, pieces: list[str | Pasted], full: bool) -> bytes:
+        keys, marker, rest = data.partition(_PASTE_START)
+        keys = _X10_MOUSE.sub(b"", keys)
         if marker:
             self._paste = []
+        elif begun := _X10_BEGUN.search(keys):
+            keys, self._held = keys[: begun.start()], begun[0]
         elif full:
             keys, self._held = _split_tail(keys, _PASTE_START)
-        if keys:
-            pieces.append(keys)
+        if text := self._decode(keys):
+            pieces.append(text)
         return rest
 
-    def _rest_of_paste(self, text: str, pieces: list[str | Pasted]) -> str:
-        assert self._paste is not None
-        pasted, marker, rest = text.partition(_PASTE_END)
-        if not marker:
+    def _pasted(self, paste: list[bytes], data: bytes, pieces: list[str | Pasted]) -> bytes:
+        pasted, marker, rest = data.partition(_PASTE_END)
+        if marker:
+            pieces.append(Pasted(b"".join([*paste, pasted]).decode("utf-8", "replace")))
+            self._paste = None
+        else:
             pasted, self._held = _split_tail(pasted, _PASTE_END)
-            self._paste.append(pasted)
-            return ""
-        self._paste.append(pasted)
-        pieces.append(Pasted("".join(self._paste)))
-        self._paste = None
+            paste.append(pasted)
         return rest
 
-    def _without_x10(self, data: bytes) -> bytes:
-        if self.pasting or (not self._mouse and b"\x1b[M" not in data):
-            return data
-        data = _X10_MOUSE.sub(b"", self._mouse + data)
-        begun = _X10_BEGUN.search(data)
-        self._mouse = begun[0] if begun else b""
-        return data[: begun.start()] if begun else data
 
-
-def _split_tail(text: str, marker: str) -> tuple[str, str]:
-    """`text` cut before a tail that could be the beginning of `marker`."""
-    for length in range(min(len(marker) - 1, len(text)), 0, -1):
-        if text.endswith(marker[:length]):
-            return text[:-length], text[-length:]
-    return text, ""
+def _split_tail(data: bytes, marker: bytes) -> tuple[bytes, bytes]:
+    """`data` cut before a tail that could be the beginning of `marker`."""
+    for length in range(min(len(marker) - 1, len(data)), 0, -1):
+        if data.endswith(marker[:length]):
+            return data[:-length], data[-length:]
+    return data, b""

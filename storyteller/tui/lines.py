@@ -44,8 +44,8 @@ def fit(pieces: Sequence[Piece], width: int, gap: int = _GAP) -> list[Piece]:
 def line_up(left: Sequence[Piece], right: Sequence[Piece], width: int, gap: int = _GAP) -> Content:
     """One line of `width` cells: `left` pieces from the left, `right` pieces against the right edge."""
     kept = fit([*left, *right], width, gap)
-    on_left = [piece for piece in kept if piece in left]
-    on_right = [piece for piece in kept if piece not in left]
+    on_right = [piece for piece in kept if any(piece is other for other in right)]
+    on_left = [piece for piece in kept if not any(piece is other for other in on_right)]
     space = width - _width(on_left, gap) - _width(on_right, gap)
     return Content.assemble(
         *_joined(on_left, gap), " " * max(0, space if on_right else 0), *_joined(on_right, gap)

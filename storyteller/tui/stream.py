@@ -131,11 +131,17 @@ class TokenRate:
 
 
 class Stream:
-    """One request at a time on its way to the screen."""
+    """One request on its way to the screen."""
 
     def __init__(
-        self, engine: Engine, post: Callable[[Message], object], *, clock: Callable[[], float] = time.monotonic
+        self,
+        engine: Engine,
+        request: Generate,
+        post: Callable[[Message], object],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.request = request
         self._engine = engine
         self._post = post
         self._clock = clock
@@ -143,35 +149,26 @@ class Stream:
         self._rate = TokenRate(clock)
         self._flushed_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
-        self._generation = ""
 
-    @property
-    def running(self) -> str | None:
-        """The id of the request that is being served."""
-        return self._generation or None
-
-    async def run(self, request: Generate) -> None:
-        """Serve `request` until it ends. What the engine does wrong becomes `OfferFailed`, never an exception."""
-        self._generation, self._rate = request.id, TokenRate(self._clock)
+    async def run(self) -> None:
+        """Serve the request until it ends. What the engine does wrong becomes `OfferFailed`, never an exception."""
         cancelled = True
         try:
-            async for event in self._engine.generate(request):
+            async for event in self._engine.generate(self.request):
                 self._take(event)
                 if isinstance(event, Done):
                     cancelled = event.reason == "cancelled"
         except StorytellerError as error:
-            _log.warning("request %s failed: %s", request.id, error.title)
+            _log.warning("request %s failed: %s", self.request.id, error.title)
             self._flush()
-            self._post(OfferFailed(request.id, error.title, error.message))
+            self._post(OfferFailed(self.request.id, error.title, error.message))
         finally:
             self._flush()
-            self._generation = ""
-            self._post(StreamEnded(request.id, cancelled))
+            self._post(StreamEnded(self.request.id, cancelled))
 
     async def cancel(self, take: int | None = None) -> None:
         """End the request, or one take of it, within one token; its events still come to their end."""
-        if self._generation:
-            await self._engine.cancel(self._generation, take)
+        await self._engine.cancel(self.request.id, take)
 
     def _take(self, event: GenerateEvent) -> None:
         match event:
@@ -189,7 +186,7 @@ class Stream:
                 self._flush()
                 self._post(OfferEnded(event))
             case Notice():
-                self._post(OfferRemarked(self._generation, event.message))
+                self._post(OfferRemarked(self.request.id, event.message))
 
     def _flush_soon(self) -> None:
         wait = self._flushed_at + 1 / UPDATES_PER_SECOND - self._clock()
@@ -204,5 +201,5 @@ class Stream:
             self._timer = None
         pending, self._pending = self._pending, {}
         for take, texts in pending.items():
-            self._post(OfferGrew(self._generation, take, "".join(texts), self._rate.value))
+            self._post(OfferGrew(self.request.id, take, "".join(texts), self._rate.value))
             self._flushed_at = self._clock()

@@ -1,0 +1,47 @@
+"""The help screen's text, made from the acts and the keys they have now. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from textual.content import Content
+
+from storyteller.tui.keymap import shown_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storyteller.tui.acts.act import Act
+    from storyteller.tui.keymap import KeyMap
+
+_GROUPS: Final = {
+    "offer": "What the model offers",
+    "takes": "Takes",
+    "edit": "Writing",
+    "find": "Finding",
+    "file": "The file",
+    "view": "The room",
+    "feedback": "What the model learns from",
+    "app": "The program",
+}
+_OPENING: Final = (
+    "Write. Press Tab and the model writes on, dimmed: keep all of it, a word, a sentence or a line, "
+    "or type on and it is gone. Nothing of it is in your text until you keep it.\n"
+    "Keys without a word of their own are the usual ones of an editor. Any of these can be changed: "
+    "look for “key map” in the palette."
+)
+
+
+def help_text(acts: Sequence[Act], keymap: KeyMap) -> Content:
+    """Everything a writer can do, by group, with its keys."""
+    parts: list[str | tuple[str, str]] = [_OPENING]
+    group = ""
+    for act in sorted(acts, key=lambda act: list(_GROUPS).index(act.group)):
+        if act.group != group:
+            group = act.group
+            parts += ["\n\n", (_GROUPS[group], "bold $room-accent")]
+        keys = "  ".join(shown_key(key) for key in keymap.keys(act))
+        parts += ["\n", (f"  {keys:<16}", "$room-accent"), act.title]
+        if act.about:
+            parts.append((f"  {act.about}", "$room-muted"))
+    return Content.assemble(*parts)
