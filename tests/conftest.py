@@ -15,9 +15,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every directory of the program under the test's own temporary folder."""
+    """Every directory of the program, and the hub's cache, under the test's own temporary folder."""
     folder = tmp_path / "storyteller-home"
     monkeypatch.setenv("STORYTELLER_HOME", str(folder))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hugging-face"))  # a GPT-2 large found there would open
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
     return folder
 
 

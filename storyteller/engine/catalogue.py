@@ -25,7 +25,7 @@ from storyteller.paths import adapters_dir, bundled_adapters_dir, models_dir, st
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Found", "find_adapters", "find_model", "hub_cache", "list_models", "model_hash"]
+__all__ = ["Found", "find_adapters", "find_model", "hub_cache", "list_models", "locate", "model_hash"]
 
 STARTER: Final = "starter"
 PREFERRED: Final = "gpt2-large"
@@ -57,7 +57,7 @@ def find_model(wanted: str | None) -> Found:
         ModelError: what was wanted is not here, is not whole, or is no GPT-2.
     """
     if wanted:
-        found = _wanted(wanted)
+        found = locate(wanted)
         check_folder(found.path)
         return found
     damage = ""
@@ -73,6 +73,25 @@ def find_model(wanted: str | None) -> Found:
     check_folder(starter)
     missing = f"{PREFERRED} cannot be opened ({damage})" if damage else f"{PREFERRED} is not on this machine"
     return Found(starter, STARTER, f"{missing}, so the starter model is open; {HOW_TO_GET}.")
+
+
+def locate(wanted: str) -> Found:
+    """The folder `wanted` means, whole or not: a folder, else a model's name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    folder = Path(wanted)
+    if wanted.startswith("~/"):
+        folder = folder.expanduser()
+    if (folder / "config.json").exists():
+        return Found(folder.absolute(), folder.absolute().name, f"{wanted} was asked for.")
+    if is_repo_name(wanted):
+        for found in _called(wanted):
+            return Found(found.path, found.name, f"{wanted} was asked for and is {found.reason}.")
+    if folder.exists():
+        raise ModelError(f"{folder} is not a model folder: it has no config.json.")
+    raise ModelError(f"There is no model {wanted!r} on this machine.{_advice(wanted)}")
 
 
 def list_models() -> list[Found]:
@@ -132,20 +151,6 @@ def is_repo_name(name: str) -> bool:
 def folder_name(name: str) -> str:
     """What the models directory calls the hub's model `name`: short if it has a short name, and without `/`."""
     return _SHORT.get(name, name).replace("/", "--")
-
-
-def _wanted(wanted: str) -> Found:
-    folder = Path(wanted)
-    if wanted.startswith("~/"):
-        folder = folder.expanduser()
-    if (folder / "config.json").exists():
-        return Found(folder.absolute(), folder.absolute().name, f"{wanted} was asked for.")
-    if is_repo_name(wanted):
-        for found in _called(wanted):
-            return Found(found.path, found.name, f"{wanted} was asked for and is {found.reason}.")
-    if folder.exists():
-        raise ModelError(f"{folder} is not a model folder: it has no config.json.")
-    raise ModelError(f"There is no model {wanted!r} on this machine.{_advice(wanted)}")
 
 
 def _advice(wanted: str) -> str:
@@ -233,6 +238,8 @@ def _base_of(adapter: Path) -> str | None:
 
 def _subfolders(folder: Path) -> list[Path]:
     try:
-        return sorted(entry for entry in folder.iterdir() if entry.is_dir())
+        return sorted(
+            entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_dir()
+        )
     except OSError:
         return []

@@ -185,12 +185,12 @@ def _check_length(file: Path) -> None:
 
 
 def _end_of_data(header: bytes) -> int | None:
+    """Where the last tensor ends, counted from the header's end; None where the header is no safetensors header."""
     try:
-        tensors = json.loads(header)
-        return max(
-            (tensors[name]["data_offsets"][1] for name in tensors if name != "__metadata__"), default=0
-        )
-    except (ValueError, RecursionError, TypeError, KeyError, IndexError):
+        tensors = msgspec.json.decode(header, type=dict[str, dict[str, Any]])
+        ends = [tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"]
+        return max(ends) if ends and all(type(end) is int for end in ends) else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, KeyError, IndexError):
         return None
 
 
