@@ -10,8 +10,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from storyteller.engine.child import Child, engine_command
 from storyteller.engine.conversation import Conversation
 from storyteller.engine.failures import failed
@@ -33,6 +31,7 @@ from storyteller.engine.protocol import (
     encode,
 )
 from storyteller.engine.restart import RestartPolicy, advice, obituary
+from storyteller.engine.wire import UNREADABLE
 from storyteller.errors import EngineError, UserError
 from storyteller.paths import engine_log_path
 
@@ -188,7 +187,7 @@ class EngineClient(Conversation):
             return
         try:
             event = decode_event(line or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             error = EngineError(
                 "It said something that makes no sense; ask again.", title="The engine is confused"
             )

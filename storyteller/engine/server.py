@@ -17,7 +17,7 @@ from storyteller.engine.log import describe, note
 from storyteller.engine.offline import go_offline
 from storyteller.engine.protocol import MAX_LINE, Event, Failed, Hello, Shutdown, decode_request, encode
 from storyteller.engine.service import CoreLike, Service, Work, private_texts
-from storyteller.engine.wire import LineSplitter, write_all
+from storyteller.engine.wire import UNREADABLE, LineSplitter, write_all
 from storyteller.paths import engine_log_path
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _receive(line: bytes | None, service: Service, writer: EventWriter) -> None:
         return
     try:
         request = decode_request(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         writer.write(_refusal(_id_in(line), f"{error}."))
         return
     if isinstance(request, Shutdown):
@@ -123,7 +123,7 @@ def _id_in(line: bytes) -> str | None:
     """The id of a request that is otherwise unusable, so that whoever waits for it is told."""
     try:
         return msgspec.json.decode(line, type=_Named).id
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

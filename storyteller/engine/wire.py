@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from storyteller.engine.protocol import MAX_LINE
+
+UNREADABLE = (
+    msgspec.MsgspecError,
+    UnicodeDecodeError,
+    RecursionError,
+)  # what decoding a line of anything may raise
 
 
 class LineSplitter:

@@ -7,7 +7,16 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from storyteller.engine.protocol import Event, Request, decode_event, encode
+from storyteller.engine.protocol import (
+    Done,
+    Event,
+    Failed,
+    Probed,
+    Request,
+    Scored,
+    decode_event,
+    encode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +57,15 @@ class EngineProcess:
             if isinstance(event, kind) and request_id in {None, getattr(event, "id", None)}:
                 return event, before
             before.append(event)
+
+    def last_events(self, *request_ids: str) -> dict[str, Event]:
+        """The last event of each of these requests, in whatever order they come."""
+        ends: dict[str, Event] = {}
+        while len(ends) < len(request_ids):
+            event = self.next()
+            if isinstance(event, Done | Scored | Probed | Failed) and event.id in request_ids:
+                ends[event.id] = event
+        return ends
 
 
 @contextmanager
