@@ -1,0 +1,161 @@
+"""`storyteller continue`: writes on from a file or a pipe, token by token, to standard output."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from storyteller.cli.engine import (
+    find_wanted,
+    open_core,
+    parse_adapters,
+    settings_with_notices,
+)
+from storyteller.cli.options import (  # noqa: TC001 - typer reads the annotations
+    AdapterOption,
+    DeviceOption,
+    DtypeOption,
+    ModelOption,
+    ThreadsOption,
+)
+from storyteller.cli.sampler_options import settings_from, unescape, with_sampler_options
+from storyteller.cli.sections import SectionedCommand
+from storyteller.cli.source import read_text, without_final_newline
+from storyteller.cli.streams import notice, output
+from storyteller.cli.takes import TakePrinter, json_line
+from storyteller.engine.cancel import CancelSignal
+from storyteller.engine.catalogue import find_adapters
+from storyteller.engine.presets import find_preset
+from storyteller.engine.protocol import Began, Context, Generate, Notice, Rewound, TakeDone, Token
+from storyteller.engine.settings import StopRules
+from storyteller.genres import find_genre
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from storyteller.engine.core import Core
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+INTERRUPTED = 130
+
+
+@app.command(cls=SectionedCommand)
+@with_sampler_options
+def continue_(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE|-", help="The text to write on from; - or nothing: a pipe."),
+    ] = None,
+    *,
+    model: ModelOption = None,
+    adapter: AdapterOption = None,
+    genre: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The genre: its preset, hint and adapter.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Sampler settings by name, instead of the genre's.")
+    ] = None,
+    takes: Annotated[
+        int,
+        typer.Option("-n", "--takes", min=1, max=64, metavar="N", help="How many continuations, 1 to 64."),
+    ] = 1,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=0, max=100_000, metavar="N", help="How long each may grow, in tokens.")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=2**63 - 64, metavar="N", help="The same seed gives the same text; take n has seed + n."
+        ),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="End before this text; \\n is a newline. Repeat for more."),
+    ] = None,
+    end_at_sentence: Annotated[
+        bool, typer.Option("--end-at-sentence", help="End on a whole sentence.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a take, one a line.")] = False,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    threads: ThreadsOption = None,
+    **sampler: Any,
+) -> int:
+    """Write on from FILE, or from standard input, to standard output.
+
+    Only the continuation is printed; notices go to standard error. With several takes each has a line above it.
+    One newline at the very end of the text is left out, as it ends the file and not the thought.
+    """
+    settings = settings_with_notices()
+    kind = find_genre(genre or settings.genre)
+    chosen = settings_from(find_preset(preset or settings.preset or kind.preset).settings, sampler)
+    context = Context(text=without_final_newline(read_text(source)), header=kind.prompt_hint)
+    found = find_wanted(model, settings)
+    known = find_adapters(found.path)
+    own = [kind.name] if kind.name in known else None
+    rules = StopRules(
+        max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
+        stop=tuple(unescape(text) for text in stop or ()),
+        end_at_sentence=end_at_sentence,
+    )
+    request = Generate(
+        id="continue",
+        context=context,
+        takes=takes,
+        settings=chosen,
+        stop=rules,
+        seed=seed,
+        adapters=parse_adapters(adapter or own, known),
+    )
+    core = open_core(found, settings, device=device, dtype=dtype, threads=threads)
+    return _print_json(core, request) if as_json else _print_text(core, request)
+
+
+def _print_text(core: Core, request: Generate) -> int:
+    settled = (lambda _text: 0) if request.stop.end_at_sentence else len  # the engine cuts the end of it
+    printer = TakePrinter(request.takes, output, settled)
+    with cancelled_by_interrupt() as cancel:
+        for event in core.generate(request, cancel):
+            match event:
+                case Began():
+                    printer.begin(event.ids)
+                case Token() | Rewound() | TakeDone():
+                    printer.handle(event)
+                case Notice():
+                    notice(event.message)
+    return INTERRUPTED if cancel.all_cancelled else 0
+
+
+def _print_json(core: Core, request: Generate) -> int:
+    done: dict[int, TakeDone] = {}
+    with cancelled_by_interrupt() as cancel:
+        for event in core.generate(request, cancel):
+            match event:
+                case TakeDone():
+                    done[event.take] = event
+                case Notice():
+                    notice(event.message)
+    for take in sorted(done):
+        output(json_line(done[take]))
+    return INTERRUPTED if cancel.all_cancelled else 0
+
+
+@contextmanager
+def cancelled_by_interrupt() -> Iterator[CancelSignal]:
+    """A signal that Ctrl-C sets; a second Ctrl-C interrupts at once."""
+    cancel = CancelSignal()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if cancel.all_cancelled:
+            signal.default_int_handler(number, frame)
+        cancel.cancel()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield cancel
+    finally:
+        signal.signal(signal.SIGINT, before)

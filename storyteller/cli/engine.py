@@ -1,0 +1,124 @@
+"""The engine inside this process, opened as the options and the settings say; what it tells goes to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final, cast, get_args
+
+from storyteller.cli.streams import is_terminal, notice
+from storyteller.config import Settings, load_settings
+from storyteller.engine.catalogue import STARTER, find_model
+from storyteller.engine.protocol import AdapterWeight, Dtype, Load, Loading, Notice, Ready
+from storyteller.errors import AdapterError, UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storyteller.engine.catalogue import Found
+    from storyteller.engine.core import Core
+
+_CLEAR_LINE: Final = "\r\x1b[K"
+
+
+def settings_with_notices() -> Settings:
+    """The writer's settings; what was wrong in their file goes to standard error."""
+    settings, warnings = load_settings()
+    for warning in warnings:
+        notice(warning)
+    return settings
+
+
+def find_wanted(model: str | None, settings: Settings) -> Found:
+    """The model that `--model` or the settings name, else the best one here, with a quiet line where that is the starter.
+
+    Raises:
+        ModelError: what was named is not here or not whole.
+    """
+    wanted = model or settings.model
+    found = find_model(wanted)
+    if wanted is None and found.name == STARTER:
+        notice(found.reason)
+    return found
+
+
+def parse_adapters(given: list[str] | None, known: dict[str, Path]) -> tuple[AdapterWeight, ...]:
+    """`NAME[=WEIGHT]` options as what the engine takes.
+
+    Args:
+        given: the options.
+        known: adapters of the model, by name.
+
+    Raises:
+        AdapterError: a weight that is no finite number, or neither a known name nor a folder.
+    """
+    return tuple(_adapter(option, known) for option in given or ())
+
+
+def open_core(
+    found: Found, settings: Settings, *, device: str | None, dtype: str | None, threads: int | None
+) -> Core:
+    """An engine with the model `found` open.
+
+    Raises:
+        UserError: a device or dtype that does not exist.
+        ModelError: the model cannot be opened.
+    """
+    from storyteller.engine.core import Core
+
+    request = Load(
+        id="load",
+        model=str(found.path),
+        device=device or settings.device,
+        dtype=_dtype(dtype or settings.dtype),
+        threads=settings.threads if threads is None else threads,
+    )
+    core = Core()
+    for event in core.load(request):
+        match event:
+            case Loading():
+                _progress(f"opening {found.name}: {event.stage}")
+            case Notice():
+                _progress("")
+                notice(event.message)
+            case Ready():
+                _progress("")
+    return core
+
+
+def _adapter(option: str, known: dict[str, Path]) -> AdapterWeight:
+    name, separator, weight = option.rpartition("=")
+    if not separator:
+        return AdapterWeight(_adapter_folder(option, known))
+    try:
+        value = float(weight)
+    except ValueError:
+        return AdapterWeight(_adapter_folder(option, known))  # a folder may have = in its name
+    if not -100 <= value <= 100:
+        raise AdapterError(f"{option}: a weight is a number such as 0.8; 1 is as trained.")
+    return AdapterWeight(_adapter_folder(name, known), value)
+
+
+def _adapter_folder(name: str, known: dict[str, Path]) -> str:
+    from pathlib import Path
+
+    if name in known:
+        return str(known[name])
+    if name and (Path(name) / "adapter_config.json").is_file():
+        return str(Path(name).absolute())
+    here = f"There are {', '.join(known)}." if known else "There are none for this model yet."
+    raise AdapterError(f"There is no adapter {name!r}, nor a folder with an adapter_config.json. {here}")
+
+
+def _dtype(name: str) -> Dtype:
+    if name not in get_args(Dtype):
+        raise UserError(f"There is no dtype {name!r}; there are {', '.join(get_args(Dtype))}.")
+    return cast("Dtype", name)
+
+
+def _progress(text: str) -> None:
+    """One line of standard error that is written over; nothing where nobody looks."""
+    if not is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
+        return
+    sys.stderr.write(_CLEAR_LINE + text)
+    sys.stderr.flush()

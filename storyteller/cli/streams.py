@@ -1,0 +1,88 @@
+"""What commands say: results on standard output, notices on standard error, nothing that could steer a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final, TextIO
+
+from storyteller.errors import StorytellerError, UserError
+from storyteller.text import display_text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+_UNFOLDED: Final = 2000  # columns for a table in a file or pipe, so that no line is folded
+
+
+class ReaderGone(Exception):  # noqa: N818 - not an error: `| head` has read enough
+    """Nobody reads our output any more."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person looks at `stream`; a closed one counts as no."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def output(text: str) -> None:
+    """Write `text` to standard output now: as it is into a file or pipe, display-safe to a terminal.
+
+    Raises:
+        ReaderGone: the pipe's other end was closed.
+        StorytellerError: it could not be written, for instance on a full disk.
+    """
+    _write(display_text(text) if is_terminal(sys.stdout) else text)
+
+
+def output_rich(renderable: RenderableType) -> None:
+    """Print a rich renderable: coloured and folded to fit on a terminal, plain and unfolded elsewhere.
+
+    Its texts must be display-safe already.
+
+    Raises:
+        as `output`.
+    """
+    from rich.console import Console
+
+    width = None if is_terminal(sys.stdout) else _UNFOLDED
+    console = Console(highlight=False, markup=False, emoji=False, width=width)
+    with console.capture() as capture:
+        console.print(renderable)
+    _write("\n".join(line.rstrip() for line in capture.get().split("\n")))
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:
+        raise UserError("Standard output is closed; give the command one.")
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+    except OSError as error:
+        raise StorytellerError(
+            f"standard output: {error.strerror or error}.", title="The text could not be written"
+        ) from error
+
+
+def notice(text: str) -> None:
+    """One line to standard error, display-safe; lost where standard error is closed."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(display_text(text).rstrip("\n") + "\n")
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+def forget_output() -> None:
+    """Let what is still buffered for a closed or full standard output go nowhere, so that exiting stays quiet."""
+    try:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        return
