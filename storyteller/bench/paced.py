@@ -87,7 +87,7 @@ class PacedCore:
         )
         yield Done(id=request.id, tokens=len(words), seconds=seconds)
 
-    def score(self, request: Score) -> Scored:
+    def score(self, request: Score, cancel: CancelSignal | None = None) -> Scored:  # noqa: ARG002 - the engine's face
         """Refused: there is no model here."""
         raise UserError(f"The paced engine cannot score ({request.id}). Use a model.")
 

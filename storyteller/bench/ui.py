@@ -25,6 +25,7 @@ from storyteller.errors import StorytellerError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import ModuleType
 
     import pyte
 
@@ -268,7 +269,7 @@ def _await_quiet(terminal: TerminalProcess, quiet: float = 0.25) -> None:
             return
 
 
-def _emulator() -> type[pyte] | object:
+def _emulator() -> ModuleType:
     try:
         import pyte
     except ImportError as error:
