@@ -1,0 +1,1 @@
+"""The editor: the page a writer writes on."""
