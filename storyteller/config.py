@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from storyteller.errors import SettingsError
 from storyteller.paths import config_dir
@@ -141,10 +141,40 @@ def load_settings(path: Path | None = None) -> tuple[Settings, list[str]]:
     warnings = []
     for name, value in table.items():
         try:
-            good[name] = _checked(name, value)
+            good[name] = check(name, value)
         except SettingsError as error:
             warnings.append(f"{path.name}: {error.message}")
     return Settings(**good), warnings
+
+
+def changed(settings: Settings, **values: object) -> Settings:
+    """`settings` with those of `values` that are not None.
+
+    Raises:
+        SettingsError: as `check`.
+    """
+    return structs.replace(
+        settings, **{name: check(name, value) for name, value in values.items() if value is not None}
+    )
+
+
+def check(name: str, value: object) -> object:
+    """`value` as setting `name` holds it.
+
+    Raises:
+        SettingsError: no such setting, or a value it does not allow; the message has no file in it.
+    """
+    if name not in _TYPES:
+        near = get_close_matches(name, _TYPES, n=1)
+        hint = f" Perhaps {near[0]}?" if near else ""
+        raise SettingsError(f"there is no setting {name[:60]!r}.{hint}")
+    try:
+        return msgspec.convert(value, _TYPES[name])
+    except msgspec.ValidationError as error:
+        reason = "not a name" if "regex" in str(error) else str(error).replace("`", "")
+        raise SettingsError(
+            f"{name} = {repr(value)[:60]} is not usable ({reason}). {describe(name)}"
+        ) from error
 
 
 def save_setting(name: str, value: object, path: Path | None = None) -> None:
@@ -160,7 +190,7 @@ def save_setting(name: str, value: object, path: Path | None = None) -> None:
     from storyteller.atomic import write_atomic
 
     if value is not None or name not in _TYPES:
-        value = _checked(name, value)
+        value = check(name, value)
     path = path or config_path()
     read_toml(path)  # refuses what must not be replaced: a damaged file is the writer's to mend
     try:
@@ -180,18 +210,4 @@ def save_setting(name: str, value: object, path: Path | None = None) -> None:
     except OSError as error:
         raise SettingsError(
             f"{name} could not be kept: {path} cannot be written ({error.strerror or error})."
-        ) from error
-
-
-def _checked(name: str, value: object) -> object:
-    if name not in _TYPES:
-        near = get_close_matches(name, _TYPES, n=1)
-        hint = f" Perhaps {near[0]}?" if near else ""
-        raise SettingsError(f"there is no setting {name[:60]!r}.{hint}")
-    try:
-        return msgspec.convert(value, _TYPES[name])
-    except msgspec.ValidationError as error:
-        reason = "not a name" if "regex" in str(error) else str(error).replace("`", "")
-        raise SettingsError(
-            f"{name} = {repr(value)[:60]} is not usable ({reason}). {describe(name)}"
         ) from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final, cast, get_args
+from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.streams import is_terminal, notice
-from storyteller.config import Settings, load_settings
+from storyteller.config import Settings, changed, load_settings
 from storyteller.engine.catalogue import STARTER, find_model
-from storyteller.engine.protocol import AdapterWeight, Dtype, Load, Loading, Notice, Ready
-from storyteller.errors import AdapterError, UserError
+from storyteller.engine.protocol import AdapterWeight, Load, Loading, Notice, Ready
+from storyteller.errors import AdapterError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,17 +61,18 @@ def open_core(
     """An engine with the model `found` open.
 
     Raises:
-        UserError: a device or dtype that does not exist.
+        SettingsError: a device, dtype or number of threads that cannot be.
         ModelError: the model cannot be opened.
     """
     from storyteller.engine.core import Core
 
+    chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     request = Load(
         id="load",
         model=str(found.path),
-        device=device or settings.device,
-        dtype=_dtype(dtype or settings.dtype),
-        threads=settings.threads if threads is None else threads,
+        device=chosen.device,
+        dtype=chosen.dtype,
+        threads=chosen.threads,
     )
     core = Core()
     for event in core.load(request):
@@ -108,12 +109,6 @@ def _adapter_folder(name: str, known: dict[str, Path]) -> str:
         return str(Path(name).absolute())
     here = f"There are {', '.join(known)}." if known else "There are none for this model yet."
     raise AdapterError(f"There is no adapter {name!r}, nor a folder with an adapter_config.json. {here}")
-
-
-def _dtype(name: str) -> Dtype:
-    if name not in get_args(Dtype):
-        raise UserError(f"There is no dtype {name!r}; there are {', '.join(get_args(Dtype))}.")
-    return cast("Dtype", name)
 
 
 def _progress(text: str) -> None:

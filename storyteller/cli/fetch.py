@@ -1,7 +1,7 @@
 """Fetches a GPT-2 from the Hugging Face hub: only safetensors, JSON and text, hashes checked, noted beside the model.
 
-A fetch that is interrupted leaves a hidden `.NAME.partial` folder, which the next one goes on from; the model
-appears under its name only when it is whole.
+A fetch that is interrupted leaves a hidden `.NAME.partial` folder, and the next one goes on from its last byte.
+The model appears under its name only when it is whole.
 """
 
 from __future__ import annotations
@@ -72,6 +72,12 @@ def _hub() -> Any:
     if not is_terminal(sys.stderr):
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import huggingface_hub
+    import huggingface_hub.constants
+    import huggingface_hub.errors
+    import huggingface_hub.file_download
+    import huggingface_hub.utils
+
+    huggingface_hub.utils.logging.set_verbosity_error()  # its retries are no news
 
     if huggingface_hub.constants.HF_HUB_OFFLINE:
         raise ModelError(
@@ -111,18 +117,40 @@ def _in_order(files: list[Wanted]) -> Iterator[Wanted]:
 
 
 def _download(hub: Any, repo: str, commit: str, file: Wanted, partial: Path) -> None:
-    for attempt in range(2):
+    """Bring `file` into `partial`, from where an earlier fetch stopped. What came wrong is fetched once more."""
+    whole = partial / file.name
+    if whole.exists() and _hash_like(whole, file) == file.hash:
+        return
+    growing = partial / f"{file.name}.part"
+    actual = ""
+    for _ in range(2):
         with _explained(hub, repo):
-            hub.hf_hub_download(
-                repo, file.name, revision=commit, local_dir=partial, force_download=attempt > 0
-            )
-        actual = hash_file(partial / file.name, file.hash.partition(":")[0])
+            _append(hub, repo, commit, file, growing)
+        actual = _hash_like(growing, file)
         if actual == file.hash:
+            growing.replace(whole)
             return
+        growing.unlink()
     raise ModelError(
-        f"{partial / file.name} came twice as {actual} where the hub says {file.hash}. Try again later.",
-        title=_TITLE,
+        f"{whole} came twice as {actual} where the hub says {file.hash}. Try again later.", title=_TITLE
     )
+
+
+def _append(hub: Any, repo: str, commit: str, file: Wanted, growing: Path) -> None:
+    # Not `hf_hub_download`: since its version 2 it throws away what an interrupted process had fetched.
+    with growing.open("ab") as stream:
+        hub.file_download.http_get(
+            hub.hf_hub_url(repo, file.name, revision=commit),
+            stream,
+            resume_size=stream.tell(),
+            headers=hub.utils.build_hf_headers() | {"Accept-Encoding": "identity"},
+            expected_size=file.size,
+            displayed_filename=file.name,
+        )
+
+
+def _hash_like(path: Path, file: Wanted) -> str:
+    return hash_file(path, file.hash.partition(":")[0])
 
 
 def _recorded(partial: Path, files: list[Wanted]) -> dict[str, RecordedFile]:
@@ -138,7 +166,6 @@ def _recorded(partial: Path, files: list[Wanted]) -> dict[str, RecordedFile]:
 def _finish(partial: Path, folder: Path, record: Record) -> None:
     try:
         write_atomic(partial / RECORD, msgspec.json.format(msgspec.json.encode(record)))
-        shutil.rmtree(partial / ".cache", ignore_errors=True)
         check_folder(partial)
         partial.rename(folder)
     except OSError as error:

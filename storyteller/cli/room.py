@@ -17,7 +17,9 @@ from storyteller.cli.options import (  # noqa: TC001 - typer reads the annotatio
 )
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.terminal import inspect_terminal, why_no_room
+from storyteller.config import Settings, changed
 from storyteller.errors import UserError
+from storyteller.genres import find_genre
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -44,6 +46,7 @@ def room(
 ) -> int:
     """Open the room: a full-screen editor in which the model writes on when you press Tab."""
     _check_file(file)
+    _check_options(genre=genre, preset=preset, theme=theme, device=device, dtype=dtype, threads=threads)
     problem = why_no_room(inspect_terminal())
     if problem:
         raise UserError(
@@ -63,6 +66,17 @@ def room(
         threads=threads,
     )
     return run(Path(file) if file is not None else None, options)
+
+
+def _check_options(**given: object) -> None:
+    """Refuse here, where it can still be said on one line, what the room would refuse."""
+    changed(Settings(), **given)
+    if given["genre"]:
+        find_genre(str(given["genre"]))
+    if given["preset"]:
+        from storyteller.engine.presets import find_preset
+
+        find_preset(str(given["preset"]))
 
 
 def _check_file(file: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from storyteller.engine.model_folder import check_folder, expected_hash, record_of
+from storyteller.engine.model_folder import RECORD, check_folder, expected_hash, record_of
 from storyteller.errors import ModelError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def verify_folder(folder: Path) -> Iterator[Finding]:
     record = record_of(folder)
     recorded = set(record.files) if record else set()
     present = {file.name for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file()}
-    for name in sorted(recorded | present):
+    for name in sorted((recorded | present) - {RECORD}):
         yield _verify_file(folder / name)
 
 

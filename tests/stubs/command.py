@@ -1,0 +1,48 @@
+"""`storyteller` as a shell runs it: a process of its own, with pipes or files for its streams."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+COMMAND = (sys.executable, "-m", "storyteller")
+TIMEOUT_S = 90
+
+
+def environment(**changes: str | None) -> dict[str, str]:
+    """This process's environment with `changes`; None takes a variable away."""
+    changed = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
+    return {name: value for name, value in changed.items() if changes.get(name, "") is not None}
+
+
+def storyteller(
+    *arguments: str | bytes, stdin: bytes = b"", env: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `storyteller ARGUMENTS` to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        input=None if "stdin_file" in options else stdin,
+        stdin=options.pop("stdin_file", None),
+        stdout=options.pop("stdout", subprocess.PIPE),
+        stderr=subprocess.PIPE,
+        env=env or environment(),
+        timeout=TIMEOUT_S,
+        check=False,
+        **options,
+    )
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Whether something outside this process, which tells nobody, happens in time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
