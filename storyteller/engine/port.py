@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Prepare,
         Probe,
         Probed,
+        Ready,
         Score,
         Scored,
         StatusEvent,
@@ -25,6 +26,11 @@ class Engine(Protocol):
 
     def listen(self, listener: Callable[[StatusEvent], None]) -> None:
         """Call `listener` in the event loop for every `Loading`, `Ready`, `Notice` and `Failed` without a request."""
+        ...
+
+    @property
+    def ready(self) -> Ready | None:
+        """The open model; None while there is none to answer."""
         ...
 
     async def start(self, load: Load) -> None:

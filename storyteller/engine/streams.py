@@ -48,6 +48,11 @@ class Stream:
         return self.request.id
 
     @property
+    def waiting(self) -> int:
+        """Events received and not yet read."""
+        return self._events.qsize()
+
+    @property
     def settled(self) -> bool:
         """Whether everything received was read and dealt with: its reader waits for more, or never will."""
         return self.discarded or (self._events.empty() and (self._reading or self.finished))

@@ -94,7 +94,7 @@ class FakeCore:
             reused=0,
             seeds=tuple(range(request.takes)),
         )
-        texts = [""] * request.takes
+        texts: list[list[str]] = [[] for _ in range(request.takes)]
         open_takes = list(range(request.takes))
         for position in range(count):
             if position == CURSE:
@@ -105,13 +105,13 @@ class FakeCore:
             for take in [*open_takes]:
                 if cancel.take_cancelled(take):
                     open_takes.remove(take)
-                    yield _take_done(request, take, texts[take], cancelled=True)
+                    yield _take_done(request, take, "".join(texts[take]), cancelled=True)
                     continue
                 text = f"[{request.id} {take} {position} {self._model} {mix}]"
-                texts[take] += text
+                texts[take].append(text)
                 yield Token(id=request.id, take=take, text=text, token=position, logprob=-1.0)
         for take in open_takes:
-            yield _take_done(request, take, texts[take], cancelled=cancel.all_cancelled)
+            yield _take_done(request, take, "".join(texts[take]), cancelled=cancel.all_cancelled)
         if "endless" not in orders:
             yield Done(id=request.id, reason="cancelled" if cancel.all_cancelled else "finished")
 
