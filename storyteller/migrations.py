@@ -17,6 +17,7 @@ _FEEDBACK: Final[Migration] = (
         session          TEXT NOT NULL,
         ts               REAL NOT NULL,
         document         BLOB NOT NULL,
+        document_hash    TEXT NOT NULL,      -- the document's name for consent and hold-out, whatever is redacted
         revision         INTEGER NOT NULL,
         genre            BLOB NOT NULL,
         cursor           INTEGER NOT NULL,
@@ -32,7 +33,7 @@ _FEEDBACK: Final[Migration] = (
         capped           INTEGER NOT NULL,   -- the prompt was longer than is kept
         first_token_ms   REAL,
         total_ms         REAL,
-        redacted         INTEGER NOT NULL DEFAULT 0
+        redacted         INTEGER NOT NULL DEFAULT 0  -- words were struck out of it
     )
     """,
     """
@@ -72,6 +73,7 @@ _FEEDBACK: Final[Migration] = (
         horizon   TEXT NOT NULL,             -- 15, 30, 120, 300, 600 (seconds), save or close
         ts        REAL NOT NULL,
         elapsed_s REAL NOT NULL,             -- since it was accepted
+        length    INTEGER NOT NULL,          -- of the accepted text it was measured against, in characters
         kept      INTEGER NOT NULL,          -- characters
         overlap   REAL NOT NULL,
         distance  REAL NOT NULL,

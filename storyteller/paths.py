@@ -43,6 +43,11 @@ def library_path() -> Path:
     return data_dir() / "library.db"
 
 
+def datasets_dir() -> Path:
+    """Data sets exported from the feedback log, where no other place was asked for."""
+    return data_dir() / "datasets"
+
+
 def journal_dir() -> Path:
     """One recovery journal a document."""
     return state_dir() / "journal"

@@ -5,29 +5,26 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 import typer
 
 from storyteller.cli.streams import is_terminal, notice, output, output_rich
 from storyteller.errors import UserError
+from storyteller.feedback.export import DataKind  # noqa: TC001 - typer reads the annotations
 from storyteller.feedback.log import FeedbackLog
 from storyteller.feedback.records import document_name
 from storyteller.text import display_line
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from storyteller.feedback.consent import Scope
     from storyteller.feedback.datasets import Removed
     from storyteller.feedback.export import DataSet
     from storyteller.feedback.history import GenerationHistory
     from storyteller.feedback.purge import Selection
-    from storyteller.feedback.stats import Stats
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -36,24 +33,15 @@ app = typer.Typer(
     help="What was offered and what became of it: on this machine only, and yours to look at, use and remove.",
 )
 
-_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_UNITS: Final = {
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 
 
-class Kind(StrEnum):
-    """The kinds of data set."""
-
-    SFT = "sft"
-    PREFERENCE = "preference"
-    UNPAIRED = "unpaired"
-
-
-class Answer(StrEnum):
-    """What the writer says."""
-
-    ON = "on"
-    OFF = "off"
-
-
+Answer = Literal["on", "off"]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask again.")]
 GenreOption = Annotated[str | None, typer.Option(metavar="GENRE", help="Only this genre.")]
@@ -72,7 +60,9 @@ def show(
     from storyteller.cli.feedback_tables import history_table
 
     log = _open_log()
-    found = _history(log, document=None if document is None else _name_in(log, document), genre=genre)[-limit:]
+    found = _history(log, document=None if document is None else _name_in(log, document), genre=genre)[
+        -limit:
+    ]
     if as_json:
         output("".join(_json_line(_plain(generation)) for generation in found))
     elif found:
@@ -109,10 +99,12 @@ def stats(*, as_json: JsonOption = False) -> int:
 @app.command()
 def export(
     *,
-    kind: Annotated[Kind, typer.Option(help="What it is to teach: see docs.")],
+    kind: Annotated[DataKind, typer.Option(help="Accepted spans, pairs, or single judgements.")],
     out: Annotated[
         str | None,
-        typer.Option(metavar="FILE|-", help="Where to; - is standard output. Without it: the data directory."),
+        typer.Option(
+            metavar="FILE|-", help="Where to; - is standard output. Without it: the data directory."
+        ),
     ] = None,
     genre: GenreOption = None,
     holdout: Annotated[
@@ -126,10 +118,10 @@ def export(
     log = _open_log()
     try:
         if out == "-":
-            dataset, place = datasets.export_text(log, kind.value, genre=genre, holdout=holdout), None
+            dataset, place = datasets.export_text(log, kind, genre=genre, holdout=holdout), None
         else:
             to = None if out is None else Path(out)
-            dataset, place = datasets.export(log, kind.value, to=to, genre=genre, holdout=holdout)
+            dataset, place = datasets.export(log, kind, to=to, genre=genre, holdout=holdout)
     except datasets.TooLittleFeedback as little:
         if as_json:
             output(_json_line(_dataset_facts(little.dataset, None)))
@@ -150,7 +142,9 @@ def export(
 
 @app.command()
 def redact(
-    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="The words to strike out, as they stand.")],
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="The words to strike out, as they stand.")
+    ],
     *,
     regex: Annotated[bool, typer.Option("--regex", help="PATTERN is a regular expression.")] = False,
     ignore_case: Annotated[bool, typer.Option("--ignore-case", "-i", help="In capitals too.")] = False,
@@ -165,7 +159,7 @@ def redact(
         return 0
     redacted = redaction.redact(_open_log(), found)
     if as_json:
-        output(_json_line(_for_json(msgspec.to_builtins(redacted, enc_hook=str))))
+        output(_json_line(msgspec.to_builtins(redacted, enc_hook=str)))
         return 0
     output(f"Struck out of {redacted.texts} texts and names, in {redacted.generations} generations.\n")
     _tell_removed(redacted.datasets)
@@ -177,7 +171,9 @@ def purge(
     *,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="From then on: 2026-11-20, 2026-11-20T18:30, or 30m, 12h, 7d, 2w ago."),
+        typer.Option(
+            metavar="WHEN", help="From then on: 2026-11-20, 2026-11-20T18:30, or 30m, 12h, 7d, 2w ago."
+        ),
     ] = None,
     document: DocumentOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
@@ -190,14 +186,16 @@ def purge(
     log = _open_log()
     selection = _selection(log, since=since, document=document, everything=everything)
     ahead = purging.to_be_removed(log, selection)
-    question = f"Remove {ahead.generations} generations, {ahead.takes} takes and {ahead.events} events for good?"
+    question = (
+        f"Remove {ahead.generations} generations, {ahead.takes} takes and {ahead.events} events for good?"
+    )
     if ahead.set_aside:
         question = f"{question} {len(ahead.set_aside)} files of libraries set aside earlier go too."
     if not _confirmed(question, yes=yes):
         return 0
     purged = purging.purge(log, selection)
     if as_json:
-        output(_json_line(_for_json(msgspec.to_builtins(purged, enc_hook=str))))
+        output(_json_line(msgspec.to_builtins(purged, enc_hook=str)))
         return 0
     output(f"Removed {purged.generations} generations, {purged.takes} takes and {purged.events} events.\n")
     for path in purged.set_aside:
@@ -218,7 +216,7 @@ def consent(
     log = _open_log()
     scope = _scope(log, genre=genre, document=document)
     if answer is not None:
-        log.set_consent(scope, on=answer is Answer.ON)
+        log.set_consent(scope, on=answer == "on")
         _remember(log, scope, answer)
     now = log.consent(scope)
     if as_json:
@@ -243,7 +241,7 @@ def _remember(log: FeedbackLog, scope: Scope, answer: Answer) -> None:
     from storyteller.config import load_settings, save_setting
 
     if scope.kind == "all":
-        save_setting("consent", "yes" if answer is Answer.ON else "no")
+        save_setting("consent", "yes" if answer == "on" else "no")
         return
     refusals = tuple(refusal for refusal in log.refusals if ":" in refusal)
     if refusals != load_settings()[0].refusals:
@@ -277,9 +275,12 @@ def _name_in(log: FeedbackLog, given: str) -> str:
     from storyteller.feedback.rows import pack_text
 
     with log.connected() as connection:
-        known = connection is not None and connection.execute(
-            "SELECT 1 FROM generation WHERE document = ? LIMIT 1", (pack_text(given),)
-        ).fetchone()
+        known = (
+            connection is not None
+            and connection.execute(
+                "SELECT 1 FROM generation WHERE document = ? LIMIT 1", (pack_text(given),)
+            ).fetchone()
+        )
     return given if known else document_name(Path(given).expanduser())
 
 
@@ -361,7 +362,6 @@ def _plain(generation: GenerationHistory) -> dict[str, object]:
     ]
     return {
         **msgspec.to_builtins(generation.record),
-        "time": datetime.fromtimestamp(generation.record.ts, UTC).isoformat(),
         "redacted": generation.redacted,
         "takes": takes,
         "events": msgspec.to_builtins(generation.events),

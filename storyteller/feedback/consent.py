@@ -7,12 +7,11 @@ before there is a library must not make one: it is a `refusal`, a short string t
 from __future__ import annotations
 
 import time
-from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import msgspec
 
-from storyteller.feedback.rows import pack_text
+from storyteller.feedback.rows import name_hash, unpack_text
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,20 +19,25 @@ if TYPE_CHECKING:
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What an answer is about: everything, one genre by its name, or one document by its path."""
+    """What an answer is about. Of a name only a hash is kept: enough to know it again, not enough to read it."""
 
     kind: Literal["all", "genre", "document"]
     name: str = ""
 
-    @property
-    def hashed_name(self) -> str:
-        """What is stored of the name: enough to know it again, not enough to read it."""
-        return "" if self.kind == "all" else blake2b(pack_text(self.name), digest_size=16).hexdigest()
+    @classmethod
+    def of_document(cls, path: str) -> Self:
+        """One document, by the name its generations have."""
+        return cls("document", name_hash(path))
+
+    @classmethod
+    def of_genre(cls, genre: str) -> Self:
+        """One genre, by its name."""
+        return cls("genre", name_hash(genre))
 
     @property
     def refusal(self) -> str:
-        """How the settings remember a no: `all`, `genre:HASH` or `document:HASH`; plain ASCII."""
-        return self.kind if self.kind == "all" else f"{self.kind}:{self.hashed_name}"
+        """How the settings remember a no: `all`, `genre:HASH` or `document:HASH`."""
+        return f"{self.kind}:{self.name}" if self.name else self.kind
 
 
 EVERYTHING: Final = Scope("all")
@@ -41,26 +45,43 @@ EVERYTHING: Final = Scope("all")
 
 def scopes_of(document: str, genre: str) -> tuple[Scope, Scope, Scope]:
     """The scopes that apply to writing in `document` as `genre`."""
-    return EVERYTHING, Scope("genre", genre), Scope("document", document)
+    return EVERYTHING, Scope.of_genre(genre), Scope.of_document(document)
+
+
+def refusals_in(answer: Literal["ask", "yes", "no"], refusals: Collection[str]) -> frozenset[str]:
+    """The refusals the settings `consent` and `refusals` hold between them, as a `FeedbackLog` takes them."""
+    return frozenset(refusals) | ({EVERYTHING.refusal} if answer == "no" else frozenset())
 
 
 def answer(connection: sqlite3.Connection, scope: Scope) -> bool | None:
     """The recorded answer for exactly this scope; None: not asked yet."""
     row = connection.execute(
-        "SELECT allowed FROM consent WHERE scope = ? AND name = ?", (scope.kind, scope.hashed_name)
+        "SELECT allowed FROM consent WHERE scope = ? AND name = ?", (scope.kind, scope.name)
     ).fetchone()
     return None if row is None else bool(row["allowed"])
 
 
 def allowed(
-    connection: sqlite3.Connection, document: str, genre: str, refusals: Collection[str] = ()
+    connection: sqlite3.Connection, scopes: Collection[Scope], refusals: Collection[str] = ()
 ) -> bool:
-    """Whether anything about `document` and `genre` may be written now."""
-    scopes = scopes_of(document, genre)
+    """Whether anything to which these scopes apply may be written now."""
     if any(scope.refusal in refusals for scope in scopes):
         return False
     answers = [answer(connection, scope) for scope in scopes]
     return False not in answers and True in answers
+
+
+def allowed_by_generation(
+    connection: sqlite3.Connection, generation: str, refusals: Collection[str] = ()
+) -> bool:
+    """Whether anything about a generation in the library may be written now. False: it is not there."""
+    row = connection.execute(
+        "SELECT document_hash, genre FROM generation WHERE id = ?", (generation,)
+    ).fetchone()
+    if row is None:
+        return False
+    scopes = EVERYTHING, Scope.of_genre(unpack_text(row["genre"])), Scope("document", row["document_hash"])
+    return allowed(connection, scopes, refusals)
 
 
 def record_answer(connection: sqlite3.Connection, scope: Scope, *, on: bool) -> None:
@@ -68,5 +89,5 @@ def record_answer(connection: sqlite3.Connection, scope: Scope, *, on: bool) -> 
     connection.execute(
         "INSERT INTO consent (scope, name, allowed, ts) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (scope, name) DO UPDATE SET allowed = excluded.allowed, ts = excluded.ts",
-        (scope.kind, scope.hashed_name, on, time.time()),
+        (scope.kind, scope.name, on, time.time()),
     )

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from storyteller.feedback.records import FeedbackEvent, GenerationRecord, Survival, TakeRecord
 
 _PUT_GENERATION: Final = """
-    INSERT INTO generation (id, session, ts, document, revision, genre, cursor, model, model_hash, adapters, settings,
+    INSERT INTO generation (id, session, ts, document, document_hash, revision, genre, cursor, model, model_hash, adapters, settings,
         seed, prompt, prompt_ids, prompt_id_bytes, prompt_truncated, capped, first_token_ms, total_ms)
-    VALUES (:id, :session, :ts, :document, :revision, :genre, :cursor, :model, :model_hash, :adapters, :settings,
+    VALUES (:id, :session, :ts, :document, :document_hash, :revision, :genre, :cursor, :model, :model_hash, :adapters, :settings,
         :seed, :prompt, :prompt_ids, :prompt_id_bytes, :prompt_truncated, :capped, :first_token_ms, :total_ms)
     ON CONFLICT (id) DO UPDATE SET first_token_ms = excluded.first_token_ms, total_ms = excluded.total_ms
 """
@@ -44,8 +44,8 @@ _PUT_EVENT: Final = """
     ON CONFLICT (id) DO NOTHING
 """
 _PUT_SURVIVAL: Final = """
-    INSERT OR REPLACE INTO survival (take, horizon, ts, elapsed_s, kept, overlap, distance, now, capped)
-    VALUES (:take, :horizon, :ts, :elapsed_s, :kept, :overlap, :distance, :now, :capped)
+    INSERT OR REPLACE INTO survival (take, horizon, ts, elapsed_s, length, kept, overlap, distance, now, capped)
+    VALUES (:take, :horizon, :ts, :elapsed_s, :length, :kept, :overlap, :distance, :now, :capped)
 """
 
 
@@ -85,15 +85,17 @@ class FeedbackLog:
         """The answer given for this scope, or None where the writer was not asked yet."""
         if scope.refusal in self._refusals:
             return False
-        with self._reading() as connection:
+        with self.connected() as connection:
             return None if connection is None else consent.answer(connection, scope)
 
     def allows(self, document: str, genre: str = "") -> bool:
         """Whether a record about this document in this genre would be written now."""
         if any(scope.refusal in self._refusals for scope in consent.scopes_of(document, genre)):
             return False
-        with self._reading() as connection:
-            return connection is not None and consent.allowed(connection, document, genre, self._refusals)
+        with self.connected() as connection:
+            return connection is not None and consent.allowed(
+                connection, consent.scopes_of(document, genre), self._refusals
+            )
 
     def set_consent(self, scope: Scope, *, on: bool) -> None:
         """Put down the writer's answer. A no makes no library: store `refusals` in the settings after either answer."""
@@ -139,55 +141,60 @@ class FeedbackLog:
             connection.execute(_PUT_EVENT, rows.event_row(record))
         return True
 
-    def survival(self, record: Survival) -> bool:
-        """Put down what still stands of a take, in place of an earlier measurement at the same horizon."""
-        generation = self._generation_of(record.take)
-        if generation is None:
-            return False
-        with self.writing_about(generation) as connection:
-            if connection is None or _generation_of(connection, record.take) is None:
-                return False
-            connection.execute(_PUT_SURVIVAL, rows.survival_row(record))
-        return True
+    def survival(self, *records: Survival) -> int:
+        """Put down what still stands of takes, in one transaction, each in place of an earlier one at its horizon.
+
+        Returns how many were written.
+        """
+        written = 0
+        with self.updating() as connection:
+            if connection is None:
+                return 0
+            for record in records:
+                if self.agreed_about_take(connection, record.take):
+                    connection.execute(_PUT_SURVIVAL, rows.survival_row(record))
+                    written += 1
+        return written
 
     # for those who keep other things in the library, or read it
 
     @contextmanager
-    def writing(self, document: str, genre: str = "") -> Iterator[sqlite3.Connection | None]:
-        """A transaction in which the writer's consent for this document and genre was found, or None without it."""
+    def updating(self) -> Iterator[sqlite3.Connection | None]:
+        """A transaction, or None without a library or where everything is refused. Who inserts in it asks for consent."""
         with self._guarded():
-            connection = self._existing()
+            refused = consent.EVERYTHING.refusal in self._refusals
+            connection = None if refused else self._existing()
             if connection is None:
                 yield None
-                return
-            with library.transaction(connection):
-                agreed = consent.allowed(connection, document, genre, self._refusals)
-                yield connection if agreed else None
+            else:
+                with library.transaction(connection):
+                    yield connection
+
+    @contextmanager
+    def writing(self, document: str, genre: str = "") -> Iterator[sqlite3.Connection | None]:
+        """A transaction in which the writer's consent for this document and genre was found, or None without it."""
+        with self.updating() as connection:
+            agreed = connection is not None and consent.allowed(
+                connection, consent.scopes_of(document, genre), self._refusals
+            )
+            yield connection if agreed else None
 
     @contextmanager
     def writing_about(self, generation: str) -> Iterator[sqlite3.Connection | None]:
         """As `writing`, for the document and genre of a generation; None too where it is gone or was redacted."""
-        with self._guarded():
-            connection = self._existing()
-            if connection is None:
-                yield None
-                return
-            with library.transaction(connection):
-                row = connection.execute(
-                    "SELECT document, genre FROM generation WHERE id = ? AND NOT redacted", (generation,)
-                ).fetchone()
-                agreed = row is not None and consent.allowed(
-                    connection,
-                    rows.unpack_text(row["document"]),
-                    rows.unpack_text(row["genre"]),
-                    self._refusals,
-                )
-                yield connection if agreed else None
+        with self.updating() as connection:
+            agreed = connection is not None and self._agreed_about(connection, generation)
+            yield connection if agreed else None
+
+    def agreed_about_take(self, connection: sqlite3.Connection, take: str) -> bool:
+        """Whether a take is in the log and more may be written about it now. Called inside a transaction."""
+        generation = _generation_of(connection, take)
+        return generation is not None and self._agreed_about(connection, generation)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
         """One consistent view of the library, or None where there is none. Others cannot commit meanwhile: be quick."""
-        with self._reading() as connection:
+        with self.connected() as connection:
             if connection is None:
                 yield None
                 return
@@ -199,10 +206,10 @@ class FeedbackLog:
                     connection.execute("ROLLBACK")
 
     @contextmanager
-    def maintaining(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection in autocommit mode for work the writer ordered on what is there already: purge, redact."""
-        with self._reading() as connection:
-            yield connection
+    def connected(self) -> Iterator[sqlite3.Connection | None]:
+        """The library in autocommit mode, or None: for a query, and for what the writer orders (purge, redact)."""
+        with self._guarded():
+            yield self._existing()
 
     def close(self) -> None:
         """Let go of the library; the next use opens it again."""
@@ -210,14 +217,10 @@ class FeedbackLog:
             self._connection.close()
             self._connection, self._file = None, None
 
-    def _generation_of(self, take: str) -> str | None:
-        with self._reading() as connection:
-            return None if connection is None else _generation_of(connection, take)
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        with self._guarded():
-            yield self._existing()
+    def _agreed_about(self, connection: sqlite3.Connection, generation: str) -> bool:
+        return not _redacted(connection, generation) and consent.allowed_by_generation(
+            connection, generation, self._refusals
+        )
 
     def _existing(self) -> sqlite3.Connection | None:
         """The open library; opened anew where the file at its place is another one, None where there is none."""

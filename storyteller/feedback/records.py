@@ -5,13 +5,17 @@ An id made here sorts by time; `ts` is the wall clock, which may jump; `monotoni
 
 from __future__ import annotations
 
+import os
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import field
 
 from storyteller.uuid7 import uuid7
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Finish = Literal["length", "stop", "eos", "cancelled"]
 Kind = Literal[
@@ -31,6 +35,11 @@ Kind = Literal[
 Horizon = Literal["15", "30", "120", "300", "600", "save", "close"]
 
 
+def document_name(path: Path) -> str:
+    """What the log calls a manuscript: its absolute path with links resolved."""
+    return os.path.realpath(path)
+
+
 class AdapterUse(msgspec.Struct, frozen=True):
     """An adapter in the mix that wrote a generation."""
 
@@ -48,7 +57,7 @@ class GenerationRecord(msgspec.Struct, frozen=True, kw_only=True):
     id: str = field(default_factory=uuid7)
     session: str
     ts: float = field(default_factory=time.time)
-    document: str  # the manuscript's absolute path, or a name that stands for an unsaved one
+    document: str  # `document_name`, or a name that stands for an unsaved one
     revision: int = 0
     genre: str = ""
     cursor: int = 0  # where the take begins, in characters from the start of the text
@@ -106,6 +115,7 @@ class Survival(msgspec.Struct, frozen=True, kw_only=True):
     horizon: Horizon
     ts: float = field(default_factory=time.time)
     elapsed_s: float = 0.0
+    length: int = 0  # of the accepted text, in characters
     kept: int = 0  # characters of the accepted text that still stand
     overlap: float = 0.0  # share of 4-grams, 0 to 1
     distance: float = 1.0  # edits per character of the accepted text, at most 1

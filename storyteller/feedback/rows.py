@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from array import array
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -34,6 +35,11 @@ def unpack_text(blob: bytes) -> str:
     return blob.decode("utf-8", "surrogatepass")
 
 
+def name_hash(name: str) -> str:
+    """What stands for a document's or a genre's name where the name itself should not be read."""
+    return blake2b(pack_text(name), digest_size=16).hexdigest()
+
+
 def pack_json(value: object) -> bytes:
     """JSON with sorted keys, readable as text; numbers JSON does not know (NaN, infinities) become null."""
     return pack_text(json.dumps(_finite(value), ensure_ascii=False, sort_keys=True, allow_nan=False))
@@ -43,6 +49,11 @@ def unpack_json(blob: bytes) -> object:
     """The inverse of `pack_json`."""
     value: object = json.loads(unpack_text(blob))
     return value
+
+
+def unpack_table(blob: bytes) -> dict[str, object]:
+    """A JSON object as `pack_json` packed it."""
+    return msgspec.convert(unpack_json(blob), dict[str, object])
 
 
 def pack_ids(ids: Sequence[int]) -> tuple[bytes, int]:
@@ -78,6 +89,7 @@ def generation_row(record: GenerationRecord) -> dict[str, Value]:
         "session": record.session,
         "ts": record.ts,
         "document": pack_text(record.document),
+        "document_hash": name_hash(record.document),
         "revision": record.revision,
         "genre": pack_text(record.genre),
         "cursor": record.cursor,
@@ -109,7 +121,7 @@ def generation_from(row: sqlite3.Row) -> GenerationRecord:
         model=unpack_text(row["model"]),
         model_hash=row["model_hash"],
         adapters=msgspec.convert(unpack_json(row["adapters"]), tuple[AdapterUse, ...]),
-        settings=msgspec.convert(unpack_json(row["settings"]), dict[str, object]),
+        settings=unpack_table(row["settings"]),
         seed=int(row["seed"]),
         prompt=unpack_text(row["prompt"]),
         prompt_ids=unpack_ids(row["prompt_ids"], row["prompt_id_bytes"]),
@@ -186,7 +198,7 @@ def event_from(row: sqlite3.Row) -> FeedbackEvent:
         start=row["start"],
         end=row["end"],
         elapsed_ms=row["elapsed_ms"],
-        payload=msgspec.convert(unpack_json(row["payload"]), dict[str, object]),
+        payload=unpack_table(row["payload"]),
     )
 
 
@@ -197,6 +209,7 @@ def survival_row(record: Survival) -> dict[str, Value]:
         "horizon": record.horizon,
         "ts": record.ts,
         "elapsed_s": record.elapsed_s,
+        "length": record.length,
         "kept": record.kept,
         "overlap": record.overlap,
         "distance": record.distance,
@@ -212,6 +225,7 @@ def survival_from(row: sqlite3.Row) -> Survival:
         horizon=row["horizon"],
         ts=row["ts"],
         elapsed_s=row["elapsed_s"],
+        length=row["length"],
         kept=row["kept"],
         overlap=row["overlap"],
         distance=row["distance"],

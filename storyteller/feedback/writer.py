@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from storyteller.errors import LibraryError
 from storyteller.feedback.consent import EVERYTHING
+from storyteller.feedback.survival import measure
 from storyteller.library import LibrarySetAside
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from storyteller.feedback.consent import Scope
     from storyteller.feedback.log import FeedbackLog
-    from storyteller.feedback.records import FeedbackEvent, GenerationRecord, Survival, TakeRecord
+    from storyteller.feedback.records import FeedbackEvent, GenerationRecord, TakeRecord
+    from storyteller.feedback.survival import Sighting
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -92,9 +94,9 @@ class FeedbackWriter:
         """Put down what the writer did; done once committed: await it before the screen says so."""
         return self.call(lambda log: log.event(record), otherwise=False)
 
-    def survival(self, record: Survival) -> asyncio.Future[bool]:
-        """Put down what still stands of a take; done once committed."""
-        return self.call(lambda log: log.survival(record), otherwise=False)
+    def sightings(self, sightings: Sequence[Sighting]) -> asyncio.Future[int]:
+        """Measure accepted texts and put down what still stands of them; done once committed, with how many were."""
+        return self.call(lambda log: log.survival(*map(measure, sightings)), otherwise=0)
 
     def consent(self, scope: Scope = EVERYTHING) -> asyncio.Future[bool | None]:
         """The answer given for this scope; None: not asked yet. While the log is off it is no: do not ask."""
