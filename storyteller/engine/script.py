@@ -54,7 +54,7 @@ class Reply:
         final: `TakeDone.text` a take, where it differs from what was streamed.
         finish: how every take ends.
         notice: a sentence sent before the first token.
-        rewind: characters of the first take that are taken back after its last token.
+        rewind: tokens of the first take that are taken back after its last one.
         error: raised after `after` tokens.
         dies: the engine dies after `after` tokens.
         after: tokens of all takes together.
@@ -99,7 +99,8 @@ def perform(reply: Reply, request: Generate, cancel: CancelSignal) -> Iterator[G
                 sent += 1
             take.take_in(event)
         if isinstance(event, Done):
-            event = msgspec.structs.replace(event, tokens=sent)  # noqa: PLW2901
+            yield msgspec.structs.replace(event, id=request.id, tokens=sent)
+            return
         yield msgspec.structs.replace(event, id=request.id)
     if cancel.all_cancelled:
         for index in range(request.takes):
@@ -155,8 +156,9 @@ def _compose(reply: Reply, request: Generate) -> Iterator[GenerateEvent]:
     for index, tokens in enumerate(takes):
         text = texts[index]
         if index == 0 and reply.rewind:
-            yield Rewound(id=request.id, take=0, characters=reply.rewind, tokens=0, reason="loop")
-            text = text[: len(text) - reply.rewind]
+            lost = sum(len(token.text) for token in tokens[-reply.rewind :])
+            text, tokens = text[: len(text) - lost], tokens[: -reply.rewind]  # noqa: PLW2901
+            yield Rewound(id=request.id, take=0, characters=lost, tokens=reply.rewind, reason="loop")
         if reply.final:
             text = reply.final[index % len(reply.final)]
         yield _take_done(request, index, text, tokens, reply.finish)
