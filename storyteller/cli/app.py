@@ -6,12 +6,18 @@ imports none of them. What is not a command's name opens the room.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from storyteller import __version__
-from storyteller.cli.streams import ReaderGone, forget_output, notice, output
+from storyteller.cli.streams import (
+    ReaderGone,
+    fill_standard_descriptors,
+    forget_output,
+    notice,
+    output,
+    prepare_output,
+)
 from storyteller.engine.offline import go_offline
 from storyteller.errors import StorytellerError
 
@@ -48,9 +54,9 @@ def run(arguments: Sequence[str]) -> int:
     """
     if list(arguments[:2]) != ["models", "get"]:
         go_offline()
-    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")  # a terminal in another encoding shows "?", and text goes on
+    fill_standard_descriptors()
     try:
+        prepare_output()
         return _dispatch(list(arguments))
     except ReaderGone:
         forget_output()

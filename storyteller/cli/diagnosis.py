@@ -78,7 +78,7 @@ def diagnose() -> Diagnosis:
     problems += [
         f"Only {place.free_bytes / 1e6:.0f} MB are free where {place.path} is."
         for place in places
-        if place.free_bytes < _LITTLE_SPACE
+        if place.writable and place.free_bytes < _LITTLE_SPACE
     ]
     if not terminal.unicode:
         problems.append(f"The terminal's encoding is {terminal.encoding}; set LANG to one in UTF-8.")
@@ -122,10 +122,11 @@ def _place(what: str, folder: Path) -> Place:
     """The state of `folder`, or of the nearest one above it that exists: there it would be made."""
     nearest = next((above for above in (folder, *folder.parents) if above.is_dir()), folder)
     try:
-        free = shutil.disk_usage(nearest).free
+        disk = shutil.disk_usage(nearest)
     except OSError:
-        free = 0
-    return Place(what, str(folder), folder.is_dir(), os.access(nearest, os.W_OK | os.X_OK), free)
+        return Place(what, str(folder), exists=False, writable=False, free_bytes=0)
+    writable = os.access(nearest, os.W_OK | os.X_OK) and disk.total > 0  # /proc and its like have no size
+    return Place(what, str(folder), folder.is_dir(), writable, disk.free)
 
 
 def _engine(settings: Settings, problems: list[str]) -> EngineState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final, TextIO
 
 from storyteller.errors import StorytellerError, UserError
@@ -26,6 +27,31 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:
         return False
+
+
+def fill_standard_descriptors() -> None:
+    """Open the null device in place of a closed descriptor 0, 1 or 2.
+
+    Else the next file opened, a manuscript or the library, gets that number, and whatever a native library
+    prints goes into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+
+
+def prepare_output() -> None:
+    """Make standard output one that no character stops: where its encoding lacks one, `?` stands for it.
+
+    Raises:
+        UserError: it is closed.
+    """
+    if sys.stdout is None:
+        raise UserError("Standard output is closed; give the command one.")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def output(text: str) -> None:
@@ -56,8 +82,6 @@ def output_rich(renderable: RenderableType) -> None:
 
 
 def _write(text: str) -> None:
-    if sys.stdout is None:
-        raise UserError("Standard output is closed; give the command one.")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
