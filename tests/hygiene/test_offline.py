@@ -47,6 +47,12 @@ def told(marker: Path) -> str:
     return marker.read_text() if marker.exists() else ""
 
 
+def may_leave_the_network() -> bool:
+    """Whether this user may make network namespaces."""
+    unshare = shutil.which("unshare")
+    return unshare is not None and subprocess.run([unshare, "-rn", "true"], check=False).returncode == 0
+
+
 async def use_the_engine(engine: EngineClient, model: Path) -> None:
     heard = Heard(engine)
     await engine.start(Load(id="load", model=str(model), device="cpu", threads=1))
@@ -79,13 +85,9 @@ async def test_safety_72_the_engine_asks_for_no_network(asked_for: Path, starter
 @pytest.mark.slow
 async def test_safety_72_the_engine_works_where_there_is_no_network(starter_model: Path) -> None:
     """Native code too: a network namespace of its own has not even a loopback that is up."""
-    unshare = shutil.which("unshare")
-    if (
-        unshare is None
-        or subprocess.run([unshare, "-rn", "true"], capture_output=True, check=False).returncode != 0
-    ):
+    if not may_leave_the_network():
         pytest.skip("this machine does not let us make a network namespace")
-    await use_the_engine(EngineClient(command=(unshare, "-rn", *engine_command())), starter_model)
+    await use_the_engine(EngineClient(command=("unshare", "-rn", *engine_command())), starter_model)
 
 
 @pytest.mark.parametrize("module", ["storyteller.tui.run", "storyteller.cli.app", "storyteller.engine.core"])
