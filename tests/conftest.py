@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A property that holds does so on a busy machine too; the suite's own timeout catches what hangs.
+hypothesis.settings.register_profile("storyteller", deadline=None)
+hypothesis.settings.load_profile("storyteller")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import inspect
 
-from storyteller.engine.settings import SamplerSettings
+from storyteller.engine.settings import LARGEST, SamplerSettings
 
 _EXPLANATIONS: Final[dict[str, str]] = {
     "method": "How tokens are chosen: by chance, always the likeliest, or by a search.",
@@ -102,8 +102,8 @@ def _allowed(kind: inspect.Type) -> str:
 
 
 def _range(kind: inspect.IntType | inspect.FloatType) -> str:
-    if kind.ge is not None and kind.le is not None:
+    if kind.gt is not None:
+        return f" above {kind.gt:g}"
+    if kind.ge is not None and kind.le is not None and kind.le != LARGEST:
         return f" from {kind.ge:g} to {kind.le:g}"
-    if kind.ge is not None:
-        return f", {kind.ge:g} or more"
-    return f" above {kind.gt:g}" if kind.gt is not None else ""
+    return f", {kind.ge:g} or more" if kind.ge == 0 else f" of at most {LARGEST:,} either way"

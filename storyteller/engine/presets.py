@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
@@ -170,13 +169,10 @@ def _setting(key: str, value: object, where: str) -> object:
         )
     try:
         converted: object = msgspec.convert(value, _FIELDS[key], str_keys=True)
-    except msgspec.ValidationError:
-        usable = False
-    else:
-        numbers = converted.values() if isinstance(converted, dict) else (converted,)
-        usable = all(math.isfinite(number) for number in numbers if isinstance(number, float))
-    if not usable:
-        raise SettingsError(f"{where}: {key} is {_shown(value)}, but it may only be {allowed(key)}.")
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            f"{where}: {key} is {_shown(value)}, but it may only be {allowed(key)}."
+        ) from error
     return converted
 
 

@@ -5,17 +5,20 @@ No torch here: the app, the feedback log and the presets speak of settings witho
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 Method = Literal["sample", "greedy", "beam", "contrastive"]
 
-NonNegative = Annotated[float, Meta(ge=0.0)]
+LARGEST: Final = 1_000_000  # beyond it no setting means anything, and scores leave float32
+
+Number = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+NonNegative = Annotated[float, Meta(ge=0.0, le=LARGEST)]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[float, Meta(gt=0.0)]
+Count = Annotated[int, Meta(ge=0, le=LARGEST)]
+Positive = Annotated[float, Meta(gt=0.0, le=LARGEST)]
 
 
 class SamplerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,8 +50,8 @@ class SamplerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     # what may repeat
     repetition_penalty: Positive = 1.0
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
+    frequency_penalty: Number = 0.0
+    presence_penalty: Number = 0.0
     penalty_range: Count = 0  # last so many tokens; 0 is the whole context
     penalty_exempt: tuple[str, ...] = ()  # texts whose tokens are never penalised, e.g. a newline
     no_repeat_ngram: Count = 0
@@ -61,7 +64,7 @@ class SamplerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     loop_guard: bool = True  # notice a loop, go back to its start, raise DRY, say so
 
     # what is wanted or forbidden
-    logit_bias: dict[int, float] = {}
+    logit_bias: dict[int, Number] = {}
     banned_tokens: tuple[int, ...] = ()
     banned_phrases: tuple[str, ...] = ()
     rewind_budget: Count = 64  # tokens a take may throw away on banned phrases and loops
@@ -73,7 +76,7 @@ class SamplerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     # searches
     beams: Annotated[int, Meta(ge=1, le=16)] = 4
-    length_penalty: float = 1.0
+    length_penalty: Number = 1.0
     early_stopping: bool = True
     contrastive_alpha: Fraction = 0.6
     contrastive_k: Annotated[int, Meta(ge=1, le=64)] = 4

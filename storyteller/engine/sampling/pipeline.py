@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import torch
 from msgspec import Struct
 
@@ -94,17 +95,11 @@ def resolve(settings: SamplerSettings, tokenizer: TextTokenizer, device: torch.d
 
 
 def _check(settings: SamplerSettings, vocab_size: int) -> None:
-    for name in settings.__struct_fields__:
-        value = getattr(settings, name)
-        numbers = value.values() if isinstance(value, dict) else (value,)
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise SettingsError(
-                f"The sampler setting “{name}” is not a finite number; give it an ordinary one."
-            )
-    for name, tokens in (
-        ("logit_bias", settings.logit_bias.keys()),
-        ("banned_tokens", settings.banned_tokens),
-    ):
+    try:
+        msgspec.convert(msgspec.to_builtins(settings, str_keys=True), type(settings), str_keys=True)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"A sampler setting is out of range: {error}. Correct it.") from error
+    for name, tokens in (("logit_bias", settings.logit_bias), ("banned_tokens", settings.banned_tokens)):
         for token in tokens:
             if not 0 <= token < vocab_size:
                 raise SettingsError(

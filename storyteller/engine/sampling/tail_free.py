@@ -17,14 +17,15 @@ def tail_free(logits: Tensor, z: float) -> Tensor:
     The cut falls where the curve's absolute second differences, normalised, add up to more than `z`.
     Source: Bricken 2019, "Tail Free Sampling".
     """
-    if z >= 1.0 or len(logits) < 3:
+    possible = int(torch.isfinite(logits).sum())
+    if z >= 1.0 or possible < 3:
         return logits
     ordered, order = logits.sort(descending=True)
-    curvature = ordered.softmax(0).diff(n=2).abs()  # (n - 2,)
+    curvature = ordered[:possible].softmax(0).diff(n=2).abs()  # (possible - 2,)
     total = curvature.sum()
     if total == 0:  # a straight line has no tail
         return logits
     remove_in_order = torch.ones_like(order, dtype=torch.bool)
     remove_in_order[0] = False
-    remove_in_order[1:-1] = (curvature / total).cumsum(0) > z
+    remove_in_order[1 : possible - 1] = (curvature / total).cumsum(0) > z
     return logits.masked_fill(torch.empty_like(remove_in_order).scatter(0, order, remove_in_order), -math.inf)

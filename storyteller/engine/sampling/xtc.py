@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,11 +28,10 @@ def xtc(
     """
     if chance >= probability:
         return logits
-    probabilities = logits.softmax(0)
-    remove = probabilities >= threshold
+    remove = (logits.softmax(0) >= threshold) & torch.isfinite(logits)
     if int(remove.sum()) < 2:
         return logits
-    remove[probabilities.masked_fill(~remove, math.inf).argmin()] = False
+    remove[logits.masked_fill(~remove, math.inf).argmin()] = False
     if protected is not None and bool((remove & protected).any()):
         return logits
     return logits.masked_fill(remove, -math.inf)
