@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 import typer
 
+from storyteller.cli.feedback_tables import counted, history_table, stats_tables
 from storyteller.cli.streams import is_terminal, notice, output, output_rich
 from storyteller.errors import UserError
 from storyteller.feedback.export import DataKind  # noqa: TC001 - typer reads the annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from storyteller.feedback.datasets import Removed
     from storyteller.feedback.export import DataSet
     from storyteller.feedback.history import GenerationHistory
-    from storyteller.feedback.purge import Selection
+    from storyteller.feedback.purge import Purged, Selection
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -57,8 +58,6 @@ def show(
     as_json: JsonOption = False,
 ) -> int:
     """Show what was offered, what you did about it and what still stands."""
-    from storyteller.cli.feedback_tables import history_table
-
     log = _open_log()
     found = _history(log, document=None if document is None else _name_in(log, document), genre=genre)[
         -limit:
@@ -75,7 +74,6 @@ def show(
 @app.command()
 def stats(*, as_json: JsonOption = False) -> int:
     """Count what was offered, accepted and kept, and how far each data set is."""
-    from storyteller.cli.feedback_tables import stats_tables
     from storyteller.feedback.consent import allowed_by_generation
     from storyteller.feedback.history import read_history
     from storyteller.feedback.stats import statistics
@@ -136,7 +134,10 @@ def export(
         output(f"{place}\n")
     if not as_json:
         _tell_dropped(dataset)
-        notice(f"{dataset.size} rows. Mix in at least {dataset.human_characters:,} characters of human text.")
+        notice(
+            f"{counted(dataset.size, 'row')}. "
+            f"Mix in at least {counted(dataset.human_characters, 'character')} of human text."
+        )
     return 0
 
 
@@ -161,7 +162,8 @@ def redact(
     if as_json:
         output(_json_line(msgspec.to_builtins(redacted, enc_hook=str)))
         return 0
-    output(f"Struck out of {redacted.texts} texts and names, in {redacted.generations} generations.\n")
+    where = counted(redacted.generations, "generation")
+    output(f"Struck out of {counted(redacted.texts, 'text')}; {where} can no longer be learnt from.\n")
     _tell_removed(redacted.datasets)
     return 0
 
@@ -186,18 +188,17 @@ def purge(
     log = _open_log()
     selection = _selection(log, since=since, document=document, everything=everything)
     ahead = purging.to_be_removed(log, selection)
-    question = (
-        f"Remove {ahead.generations} generations, {ahead.takes} takes and {ahead.events} events for good?"
-    )
+    question = f"Remove {_what_goes(ahead)} for good?"
     if ahead.set_aside:
-        question = f"{question} {len(ahead.set_aside)} files of libraries set aside earlier go too."
+        files = counted(len(ahead.set_aside), "file")
+        question = f"{question} {files} set aside earlier cannot be read and will go too."
     if not _confirmed(question, yes=yes):
         return 0
     purged = purging.purge(log, selection)
     if as_json:
         output(_json_line(msgspec.to_builtins(purged, enc_hook=str)))
         return 0
-    output(f"Removed {purged.generations} generations, {purged.takes} takes and {purged.events} events.\n")
+    output(f"Removed {_what_goes(purged)}.\n")
     for path in purged.set_aside:
         output(f"Removed {display_line(str(path))}\n")
     _tell_removed(purged.datasets)
@@ -321,6 +322,11 @@ def _confirmed(question: str, *, yes: bool) -> bool:
         return True
     notice("Nothing was removed.")
     return False
+
+
+def _what_goes(purged: Purged) -> str:
+    generations, takes = counted(purged.generations, "generation"), counted(purged.takes, "take")
+    return f"{generations}, {takes} and {counted(purged.events, 'event')}"
 
 
 def _tell_dropped(dataset: DataSet) -> None:
