@@ -18,6 +18,8 @@ _GROUPS: Final = {
     "offer": "What the model offers",
     "takes": "Takes",
     "edit": "Writing",
+    "select": "Selecting",
+    "move": "Moving about",
     "find": "Finding",
     "file": "The file",
     "view": "The room",
@@ -36,9 +38,9 @@ def help_text(acts: Sequence[Act], keymap: KeyMap) -> Content:
     """Everything a writer can do, by group, with its keys."""
     parts: list[str | tuple[str, str]] = [_OPENING]
     group = ""
-    for act in sorted(acts, key=lambda act: list(_GROUPS).index(act.group)):
-        if act.group != group:
-            group = act.group
+    for act in sorted(acts, key=lambda act: list(_GROUPS).index(act.section)):
+        if act.section != group:
+            group = act.section
             parts += ["\n\n", (_GROUPS[group], "bold $room-accent")]
         keys = "  ".join(shown_key(key) for key in keymap.keys(act))
         parts += ["\n", (f"  {keys:<16}", "$room-accent"), act.title]

@@ -12,38 +12,39 @@ if TYPE_CHECKING:
     from storyteller.tui.acts.act import Act
     from storyteller.tui.keymap import KeyMap
 
-State = Literal["idle", "loading", "streaming", "ready", "hidden", "selection", "finding", "reading"]
+State = Literal["idle", "loading", "streaming", "ready", "hidden", "selection", "reading"]
 
 HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
     "idle": (
-        ("offer.tab", "write on"),
+        ("page.continue", "write on"),
         ("offer.previous", "earlier take"),
         ("takes.braid", "braid"),
         ("view.genre", "genre"),
+        ("view.manner", "manner"),
         ("file.save", "save"),
     ),
-    "loading": (("offer.tab", "waits for the model"), ("file.save", "save")),
+    "loading": (("page.continue", "waits for the model"), ("file.save", "save")),
     "streaming": (
-        ("offer.tab", "keep"),
-        ("offer.word", "word"),
-        ("offer.sentence", "sentence"),
-        ("offer.give_back", "give back"),
-        ("offer.another", "another"),
-        ("offer.refuse", "hide"),
+        ("page.accept", "keep"),
+        ("page.accept-word", "word"),
+        ("page.accept-sentence", "sentence"),
+        ("page.give-back", "give back"),
+        ("page.another", "another"),
+        ("page.escape", "hide"),
     ),
     "ready": (
-        ("offer.tab", "keep"),
-        ("offer.word", "word"),
-        ("offer.sentence", "sentence"),
-        ("offer.line", "line"),
-        ("offer.give_back", "give back"),
-        ("offer.another", "another"),
+        ("page.accept", "keep"),
+        ("page.accept-word", "word"),
+        ("page.accept-sentence", "sentence"),
+        ("page.accept-line", "line"),
+        ("page.give-back", "give back"),
+        ("page.another", "another"),
+        ("offer.previous", "previous"),
         ("takes.braid", "braid"),
-        ("offer.refuse", "no"),
+        ("page.escape", "no"),
     ),
-    "hidden": (("offer.tab", "show it again"), ("offer.refuse", "stop it")),
-    "selection": (("edit.copy", "copy"), ("edit.cut", "cut"), ("edit.paste", "paste over it")),
-    "finding": (("find.next", "next"), ("find.previous", "previous"), ("find.leave", "back to the page")),
+    "hidden": (("page.continue", "show it"), ("page.escape", "stop it")),
+    "selection": (("page.copy", "copy"), ("page.cut", "cut"), ("page.paste", "paste over it")),
     "reading": (("file.save_as", "save a copy"),),
 }
 ALWAYS: Final = (("app.palette", ""), ("app.help", ""))

@@ -9,7 +9,7 @@ The file maps an act's id to a key, or to a list of keys:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
@@ -38,23 +38,38 @@ _SHOWN: Final = {
 
 @dataclass(frozen=True)
 class KeyMap:
-    """What the writer's file changes, and what is wrong with it."""
+    """Which keys do which act.
 
-    overrides: Mapping[str, str] = field(default_factory=dict)  # id -> comma-separated keys
+    Attributes:
+        table: the keys of every act by its id, none for palette only.
+        moved: acts whose keys are not the default ones.
+        warnings: what is wrong with the writer's file, a line each.
+    """
+
+    table: Mapping[str, tuple[str, ...]]
+    moved: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
 
-    def keys(self, act: Act) -> list[str]:
-        """The keys that do `act` now."""
-        own = self.overrides.get(act.id)
-        if own is not None:
-            return own.split(",")
-        taken = {key for keys in self.overrides.values() for key in keys.split(",")}
-        return [key for key in act.keys.split(",") if key and key not in taken]
+    def keys(self, act: Act) -> tuple[str, ...]:
+        """The keys that do `act`."""
+        return self.table.get(act.id, ())
 
     def shown(self, act: Act) -> str:
         """The first key of `act` as the hint line writes it, or nothing."""
-        keys = self.keys(act)
-        return shown_key(keys[0]) if keys else ""
+        return next((shown_key(key) for key in self.keys(act)), "")
+
+    def for_textual(self, acts: Iterable[Act]) -> dict[str, str]:
+        """What `App.set_keymap` needs to be told: the acts that moved, and every act that shares a key with one.
+
+        Moving one of two bindings of a key, Textual drops both unless both are named.
+        """
+        by_id = {act.id: act for act in acts}
+        touched = {key for act_id in self.moved for key in (*_default(by_id[act_id]), *self.table[act_id])}
+        return {
+            act.id: ",".join(self.keys(act)) or _unbound(act)
+            for act in by_id.values()
+            if act.id in self.moved or not touched.isdisjoint(_default(act))
+        }
 
 
 def keymap_path() -> Path:
@@ -63,22 +78,23 @@ def keymap_path() -> Path:
 
 
 def load_keymap(acts: Iterable[Act], path: Path | None = None) -> KeyMap:
-    """The writer's key map. What cannot be used is left out, and said in one line each."""
+    """The defaults with the writer's file over them. What cannot be used is left out, and said in one line each."""
     path = path or keymap_path()
     known = {act.id: act for act in acts}
-    overrides: dict[str, str] = {}
-    warnings: list[str] = []
+    overrides: dict[str, tuple[str, ...]] = {}
+    wrong: list[str] = []
     try:
         table = read_toml(path)
     except SettingsError as error:
-        return KeyMap({}, (error.message,))
+        return KeyMap({act.id: _default(act) for act in known.values()}, warnings=(error.message,))
     for name, value in _flattened(table):
         try:
             overrides[_known_id(name, known)] = _keys(name, value)
         except SettingsError as error:
-            warnings.append(f"{path.name}: {error.message}")
-    overrides, lost = _settled(known, overrides)
-    return KeyMap(overrides, tuple(warnings + [f"{path.name}: {line}" for line in lost]))
+            wrong.append(error.message)
+    settled, lost = _settled(known, overrides)
+    moved = frozenset(act_id for act_id, keys in settled.items() if keys != _default(known[act_id]))
+    return KeyMap(settled, moved, tuple(f"{path.name}: {line}" for line in (*wrong, *lost)))
 
 
 def bindings(acts: Iterable[Act]) -> list[Binding]:
@@ -87,7 +103,7 @@ def bindings(acts: Iterable[Act]) -> list[Binding]:
     An act without keys is bound to a name no terminal sends, so that `keymap.toml` can give it one.
     """
     return [
-        Binding(act.keys or f"unbound:{act.id}", f"act('{act.id}')", act.title, show=False, priority=True, id=act.id)
+        Binding(act.keys or _unbound(act), f"act('{act.id}')", act.title, show=False, priority=True, id=act.id)
         for act in acts
     ]
 
@@ -108,11 +124,12 @@ def keymap_template(acts: Iterable[Act]) -> str:
     ]
     group = ""
     for act in acts:
-        if act.group != group:
-            group = act.group
+        section, _, name = act.id.partition(".")
+        if section != group:
+            group = section
             lines += ["", f"[{group}]"]
         keys = ", ".join(f'"{key}"' for key in act.keys.split(",") if key)
-        lines.append(f"# {act.id.partition('.')[2]} = [{keys}]  # {act.title}")
+        lines.append(f"# {name} = [{keys}]  # {act.title}")
     return "\n".join(lines) + "\n"
 
 
@@ -132,12 +149,11 @@ def _known_id(name: str, known: Mapping[str, Act]) -> str:
     raise SettingsError(f"there is nothing called {display_line(name[:60])}.{hint}")
 
 
-def _keys(name: str, value: object) -> str:
-    values = value if isinstance(value, list) else [value]
-    keys = [_key(name, key) for key in values]
+def _keys(name: str, value: object) -> tuple[str, ...]:
+    keys = tuple(_key(name, key) for key in (value if isinstance(value, list) else [value]))
     if not keys:
         raise SettingsError(f"{name} needs at least one key.")
-    return ",".join(keys)
+    return keys
 
 
 def _key(name: str, value: object) -> str:
@@ -153,21 +169,42 @@ def _key(name: str, value: object) -> str:
     return "+".join([*sorted(modifiers), key])
 
 
-def _settled(known: Mapping[str, Act], overrides: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The overrides with each key given out once, the first line of the file first, and what that took from whom."""
-    owner: dict[str, str] = {}
-    settled: dict[str, str] = {}
+def _settled(
+    known: Mapping[str, Act], overrides: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The keys of every act, none given out twice, and what was lost to whom.
+
+    Of two lines of the file the first has the key; a line of the file has it before a default. Acts that
+    share a key by default (Tab keeps an offer, or asks for one) may share one here too.
+    """
+    settled: dict[str, tuple[str, ...]] = {}
+    owners: dict[str, list[Act]] = {}
     lost: list[str] = []
-    for act_id, keys in overrides.items():
-        free = [key for key in keys.split(",") if owner.setdefault(key, act_id) == act_id]
-        lost += [f"{key} is {owner[key]} already, not {act_id}." for key in keys.split(",") if key not in free]
-        if free:
-            settled[act_id] = ",".join(free)
-    for act_id, act in known.items():
-        if act_id not in settled:
-            taken = [key for key in act.keys.split(",") if key in owner]
-            lost += [f"{key} is now {owner[key]}; {act_id} has lost it." for key in taken]
+    for act_id in (*overrides, *(act_id for act_id in known if act_id not in overrides)):
+        act = known[act_id]
+        kept = []
+        for key in overrides.get(act_id, _default(act)):
+            in_the_way = [other for other in owners.get(key, ()) if not _share(act, other)]
+            if in_the_way:
+                lost.append(f"{key} is {in_the_way[0].id}; {act_id} goes without it.")
+            else:
+                kept.append(key)
+                owners.setdefault(key, []).append(act)
+        settled[act_id] = tuple(kept)
     return settled, lost
+
+
+def _default(act: Act) -> tuple[str, ...]:
+    return tuple(key for key in act.keys.split(",") if key)
+
+
+def _share(one: Act, other: Act) -> bool:
+    return not set(_default(one)).isdisjoint(_default(other))
+
+
+def _unbound(act: Act) -> str:
+    """A key no terminal sends, so that an act without a key can be given one."""
+    return f"unbound:{act.id}"
 
 
 def _is_function_key(name: str) -> bool:

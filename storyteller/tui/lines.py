@@ -80,6 +80,14 @@ class Line(Widget):
         return self.render().plain
 
 
+class Rule(Widget):
+    """A line across the screen."""
+
+    def render(self) -> Content:
+        """As wide as the widget."""
+        return Content("─" * self.content_size.width)
+
+
 def _width(pieces: Sequence[Piece], gap: int) -> int:
     return sum(piece.width for piece in pieces) + gap * max(0, len(pieces) - 1)
 

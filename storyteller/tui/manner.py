@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from storyteller.engine.explain import allowed
 from storyteller.engine.settings import SamplerSettings, StopRules
+from storyteller.engine.sliders import MIDDLE, draw_preset, from_sliders
 from storyteller.errors import SettingsError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+
+    from storyteller.engine.presets import Preset
 
 LENGTHS: Final = (10, 20, 30, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400)  # tokens
+STEPS: Final = 21  # positions of the sliders for randomness and repetition; the middle one is the preset's
+_TOKENS_PER_WORD: Final = 1.3
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """What every request of the room carries."""
+    """What every request of the room carries.
+
+    Attributes:
+        base: the preset's settings, or what a die or the writer made of them.
+        randomness, repetition: the sliders, 0 to 1; 0.5 leaves `base` as it is.
+    """
 
     genre: str
     header: str = ""  # the genre's prompt hint
-    preset: str
-    preset_settings: SamplerSettings
-    settings: SamplerSettings  # the preset's, with the writer's changes
+    preset: Preset
+    base: SamplerSettings
+    randomness: float = MIDDLE
+    repetition: float = MIDDLE
     max_tokens: int = 60
     end_at_sentence: bool = True
 
     @property
+    def settings(self) -> SamplerSettings:
+        """What the sampler is told."""
+        return from_sliders(self.base, self.randomness, self.repetition)
+
+    @property
     def name(self) -> str:
         """The preset's name for the status line; a star says that it was changed."""
-        return self.preset if self.settings == self.preset_settings else f"{self.preset}*"
+        return self.preset.name if self.settings == self.preset.settings else f"{self.preset.name}*"
 
     @property
     def stop(self) -> StopRules:
@@ -39,43 +57,28 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slider(msgspec.Struct, frozen=True):
-    """One of the three: where it stands among its `steps`, and what that is in words."""
+    """One of the three: its name, what it does, where it stands from 0 to 1, and that in words."""
 
     name: str
     about: str
-    step: int
-    steps: int
+    place: float
     shown: str
-
-
-_TEMPERATURES: Final = tuple(round(0.1 + 0.05 * step, 2) for step in range(39))  # 0.1 to 2.0
-_PENALTIES: Final = tuple(round(1.0 + 0.02 * step, 2) for step in range(21))  # 1.0 to 1.4
 
 
 def sliders(manner: Manner) -> tuple[Slider, Slider, Slider]:
     """The three sliders as they stand."""
     settings = manner.settings
+    chance = f"temperature {settings.temperature:g}" if settings.method == "sample" else settings.method
+    words = round(manner.max_tokens / _TOKENS_PER_WORD / 5) * 5
+    length = LENGTHS.index(_nearest(manner.max_tokens)) / (len(LENGTHS) - 1)
     return (
-        Slider(
-            "randomness",
-            "low keeps to the likely, high surprises",
-            _nearest(_TEMPERATURES, settings.temperature),
-            len(_TEMPERATURES),
-            f"{settings.temperature:.2f}",
-        ),
-        Slider(
-            "length",
-            "how far one Tab goes",
-            _nearest(LENGTHS, manner.max_tokens),
-            len(LENGTHS),
-            f"about {round(manner.max_tokens / 1.3)} words",
-        ),
+        Slider("randomness", "to the left the likely word, to the right the surprising one", manner.randomness, chance),
+        Slider("length", "how far one Tab goes", length, f"about {words} words"),
         Slider(
             "repetition",
-            "how hard it is held back from saying a word again",
-            _nearest(_PENALTIES, settings.repetition_penalty),
-            len(_PENALTIES),
-            f"{settings.repetition_penalty:.2f}",
+            "to the left free to repeat itself, to the right held back from it",
+            manner.repetition,
+            f"penalty {settings.repetition_penalty:g}, DRY {settings.dry_multiplier:g}",
         ),
     )
 
@@ -84,30 +87,23 @@ def slid(manner: Manner, name: str, by: int) -> Manner:
     """`manner` with slider `name` moved `by` steps, as far as it goes."""
     match name:
         case "randomness":
-            value = _moved(_TEMPERATURES, manner.settings.temperature, by)
-            return _with(manner, temperature=value)
+            return replace(manner, randomness=_stepped(manner.randomness, by))
         case "repetition":
-            return _with(manner, repetition_penalty=_moved(_PENALTIES, manner.settings.repetition_penalty, by))
+            return replace(manner, repetition=_stepped(manner.repetition, by))
         case "length":
-            return msgspec.structs.replace(manner, max_tokens=int(_moved(LENGTHS, manner.max_tokens, by)))
+            index = LENGTHS.index(_nearest(manner.max_tokens)) + by
+            return replace(manner, max_tokens=LENGTHS[max(0, min(len(LENGTHS) - 1, index))])
     raise ValueError(name)
 
 
+def with_preset(manner: Manner, preset: Preset) -> Manner:
+    """`manner` with all of `preset`, the sliders back in their middles."""
+    return replace(manner, preset=preset, base=preset.settings, randomness=MIDDLE, repetition=MIDDLE)
+
+
 def diced(manner: Manner, rng: random.Random) -> Manner:
-    """`manner` with sampler settings drawn from what has worked: never incoherent, never a loop."""
-    temperature = round(rng.uniform(0.7, 1.25), 2)
-    return _with(
-        manner,
-        method="sample",
-        temperature=temperature,
-        min_p=round(rng.uniform(0.03, 0.1) * temperature, 3),
-        top_p=rng.choice((1.0, 0.95, 0.9)),
-        top_k=0,
-        typical_p=rng.choice((1.0, 1.0, 0.95)),
-        xtc_probability=rng.choice((0.0, 0.0, 0.3)),
-        repetition_penalty=round(rng.uniform(1.0, 1.12), 2),
-        dry_multiplier=rng.choice((0.0, 0.8)),
-    )
+    """`manner` with settings by chance, of a kind that writes well."""
+    return replace(manner, base=draw_preset(rng), randomness=MIDDLE, repetition=MIDDLE)
 
 
 def changed(manner: Manner, name: str, written: str) -> Manner:
@@ -116,18 +112,14 @@ def changed(manner: Manner, name: str, written: str) -> Manner:
     Raises:
         SettingsError: not usable; it says what is allowed.
     """
-    fields = msgspec.to_builtins(manner.settings)
-    current = fields[name]
-    value: object = written.strip()
-    if isinstance(current, bool):
-        value = {"yes": True, "no": False, "true": True, "false": False}.get(written.strip().casefold(), value)
+    current = getattr(manner.settings, name)
+    fields = msgspec.to_builtins(manner.settings, str_keys=True)
     try:
-        if not isinstance(current, (bool, str)):
-            value = msgspec.json.decode(_as_json(written, current))
-        settings = msgspec.convert({**fields, name: value}, SamplerSettings, str_keys=True)
-    except msgspec.MsgspecError as error:
-        raise SettingsError(f"{name}: {error}.".replace("..", ".")) from error
-    return msgspec.structs.replace(manner, settings=settings)
+        value = _read(written.strip(), current)
+        settings = msgspec.convert({**fields, name: value}, SamplerSettings, str_keys=True, strict=False)
+    except (msgspec.MsgspecError, tomllib.TOMLDecodeError, ValueError) as error:
+        raise SettingsError(f"{name.replace('_', ' ').capitalize()} may only be {allowed(name)}.") from error
+    return replace(manner, base=settings, randomness=MIDDLE, repetition=MIDDLE)
 
 
 def shown_value(value: object) -> str:
@@ -140,27 +132,28 @@ def shown_value(value: object) -> str:
         case tuple():
             return ", ".join(msgspec.json.encode(item).decode() for item in value)
         case dict():
-            return msgspec.json.encode(value).decode() if value else ""
+            return ", ".join(f'"{token}" = {bias:g}' for token, bias in value.items())
         case _:
             return f"{value:g}"
 
 
-def _as_json(written: str, current: object) -> bytes:
-    text = written.strip()
-    if isinstance(current, list) and not text.startswith("["):
-        text = f"[{text}]"
-    if isinstance(current, dict) and not text:
-        text = "{}"
-    return text.encode("utf-8", "replace")
+def _read(written: str, current: object) -> object:
+    match current:
+        case bool():
+            return {"yes": True, "no": False}.get(written.casefold(), written)
+        case str():
+            return written
+        case tuple():
+            written = written if written.startswith("[") else f"[{written}]"
+        case dict():
+            written = written if written.startswith("{") else f"{{ {written} }}"
+    return tomllib.loads(f"value = {written}")["value"]
 
 
-def _with(manner: Manner, **changes: object) -> Manner:
-    return msgspec.structs.replace(manner, settings=msgspec.structs.replace(manner.settings, **changes))
+def _stepped(place: float, by: int) -> float:
+    step = round(place * (STEPS - 1)) + by
+    return max(0, min(STEPS - 1, step)) / (STEPS - 1)
 
 
-def _nearest(values: Sequence[float], value: float) -> int:
-    return min(range(len(values)), key=lambda index: abs(values[index] - value))
-
-
-def _moved(values: Sequence[float], value: float, by: int) -> float:
-    return values[max(0, min(len(values) - 1, _nearest(values, value) + by))]
+def _nearest(tokens: int) -> int:
+    return min(LENGTHS, key=lambda length: abs(length - tokens))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.command import DiscoveryHit, Hit, Provider
@@ -27,13 +28,13 @@ class ActProvider(Provider):
         for room, act in self._acts():
             score = matcher.match(f"{act.title} {act.about}")
             if score > 0:
-                yield Hit(score, self._shown(room, act), lambda act=act: room.act(act.id), text=act.title, help=act.about)
+                yield Hit(score, self._shown(room, act), partial(room.act, act.id), text=act.title, help=act.about)
 
     async def discover(self) -> Hits:
         """All of them."""
         for room, act in self._acts():
             yield DiscoveryHit(
-                self._shown(room, act), lambda act=act: room.act(act.id), text=act.title, help=act.about
+                self._shown(room, act), partial(room.act, act.id), text=act.title, help=act.about
             )
 
     def _acts(self) -> Iterator[tuple[Room, Act]]:

@@ -34,9 +34,6 @@ class OfferBegan(Message):
 
     began: Began
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
 
 @dataclass
 class OfferGrew(Message):
@@ -46,9 +43,6 @@ class OfferGrew(Message):
     take: int
     text: str
     rate: float
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
 
 @dataclass
@@ -60,18 +54,12 @@ class OfferRewound(Message):
     characters: int
     reason: str
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
 
 @dataclass
 class OfferEnded(Message):
     """A take is complete; `done.text` is all of it."""
 
     done: TakeDone
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
 
 @dataclass
@@ -80,9 +68,6 @@ class OfferRemarked(Message):
 
     generation: str
     message: str
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
 
 @dataclass
@@ -93,9 +78,6 @@ class OfferFailed(Message):
     title: str
     message: str
 
-    def __post_init__(self) -> None:
-        super().__init__()
-
 
 @dataclass
 class StreamEnded(Message):
@@ -103,9 +85,6 @@ class StreamEnded(Message):
 
     generation: str
     cancelled: bool
-
-    def __post_init__(self) -> None:
-        super().__init__()
 
 
 class TokenRate:

@@ -6,7 +6,6 @@ A theme file is a table of colours; nothing in it is code, a path or markup.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from storyteller.toml_file import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DEFAULT_THEME: Final = "lamplight"
 TEXT_CONTRAST: Final = 4.5  # WCAG 2.2, 1.4.3

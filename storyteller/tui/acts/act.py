@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from storyteller.tui.room import Room
 
@@ -27,21 +27,25 @@ class Act:
 
     Attributes:
         id: what `keymap.toml` calls it.
-        title: what the palette and the help call it: an imperative, without a full stop.
-        run: does it; a coroutine runs as a worker of the room.
+        title: what the palette and the help call it, without a full stop.
+        run: does it; what it returns is of no interest, but a coroutine runs as a worker of the room.
         keys: default keys, comma-separated; empty for palette only.
         about: one sentence for the palette and the help.
         when: whether it can be done now; where not, its keys mean what they mean without it.
+        listed: whether the palette offers it; what only makes sense by its key is left out.
+        group: its section of the help; the first part of the id where nothing is said.
     """
 
     id: str
     title: str
-    run: Callable[[Room], Awaitable[None] | None]
+    run: Callable[[Room], object]
     keys: str = ""
     about: str = ""
     when: Callable[[Room], bool] = always
+    listed: bool = True
+    group: str = ""
 
     @property
-    def group(self) -> str:
-        """The first part of the id: the help screen's section."""
-        return self.id.partition(".")[0]
+    def section(self) -> str:
+        """The help screen's section."""
+        return self.group or self.id.partition(".")[0]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, ClassVar, Final
 
-import msgspec
 from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import Static
 
 from storyteller.text import display_line
 from storyteller.tui.dialogs.dialog import Dialog, words
-from storyteller.tui.manner import Manner, diced, slid, sliders
+from storyteller.tui.manner import Manner, diced, slid, sliders, with_preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from storyteller.engine.presets import Preset
 
-_TRACK: Final = 24  # cells of a slider
+_TRACK: Final = 21  # cells of a slider
 _FOOT: Final = "↑↓ row   ←→ change   d dice   m more   Enter  keep   Esc  leave it as it was"
 
 
@@ -45,7 +44,7 @@ class MannerDialog(Dialog[Manner]):
         super().__init__("How the model writes")
         self._manner = manner
         self._presets = dict(presets)
-        self._rng = rng or random.Random()  # noqa: S311 - a die for taste
+        self._rng = rng or random.Random()
         self._row = 0
 
     def content(self) -> Iterable[Widget]:
@@ -95,20 +94,16 @@ class MannerDialog(Dialog[Manner]):
         names = list(self._presets)
         if not names:
             return
-        here = names.index(self._manner.preset) if self._manner.preset in names else 0
-        preset = self._presets[names[(here + by) % len(names)]]
-        self._manner = msgspec.structs.replace(
-            self._manner, preset=preset.name, preset_settings=preset.settings, settings=preset.settings
-        )
+        here = names.index(self._manner.preset.name) if self._manner.preset.name in names else 0
+        self._manner = with_preset(self._manner, self._presets[names[(here + by) % len(names)]])
 
     def _redraw(self) -> None:
         self.query_one("#rows", Static).update(self._drawn())
 
     def _drawn(self) -> Content:
-        preset = self._presets.get(self._manner.preset)
-        lines = [self._line(0, "preset", f"‹ {self._manner.name} ›", preset.about if preset else "")]
+        lines = [self._line(0, "preset", f"‹ {self._manner.name} ›", self._manner.preset.about)]
         for row, slider in enumerate(sliders(self._manner), 1):
-            place = round((_TRACK - 1) * slider.step / (slider.steps - 1))
+            place = round((_TRACK - 1) * slider.place)
             track = "─" * place + "●" + "─" * (_TRACK - 1 - place)
             lines.append(self._line(row, slider.name, f"{track}  {slider.shown}", slider.about))
         return Content("\n").join(lines)

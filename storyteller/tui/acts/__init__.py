@@ -1,0 +1,19 @@
+"""Everything a writer can do: one table for keys, palette, help and hints."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from storyteller.tui.acts.act import Act
+from storyteller.tui.acts.files import FILE_ACTS
+from storyteller.tui.acts.finding import FIND_ACTS
+from storyteller.tui.acts.offers import OFFER_ACTS
+from storyteller.tui.acts.page import PAGE_ACTS
+from storyteller.tui.acts.view import VIEW_ACTS
+from storyteller.tui.acts.writing import WRITING_ACTS
+
+ROOM_ACTS: Final[tuple[Act, ...]] = (*OFFER_ACTS, *FILE_ACTS, *FIND_ACTS, *WRITING_ACTS, *VIEW_ACTS)
+"""Bound by the room. Another screen's acts are added here."""
+
+ACTS: Final[tuple[Act, ...]] = (*PAGE_ACTS, *ROOM_ACTS)
+BY_ID: Final = {act.id: act for act in ACTS}

@@ -1,0 +1,251 @@
+"""The file: saving, opening, and leaving without losing a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from storyteller.errors import DocumentError
+from storyteller.manuscript.encoding import UTF8
+from storyteller.manuscript.load import load
+from storyteller.manuscript.save import CannotEncode, ChangedOnDisk
+from storyteller.text import display_line
+from storyteller.tui.acts.act import Act
+from storyteller.tui.session import DocumentSession
+
+if TYPE_CHECKING:
+    from storyteller.tui.room import Room
+
+_HOW: Final = {
+    "modified": "it was changed by another program",
+    "deleted": "it was deleted or moved",
+    "created": "another program made a file of this name",
+}
+
+
+async def save(room: Room) -> bool:
+    """Save; asks for a name where there is none, and what to do where the file changed. Whether it is saved."""
+    if room.session.path is None or room.session.read_only is not None:
+        return await save_as(room)
+    return await _write(room, None)
+
+
+async def save_as(room: Room) -> bool:
+    """Save under another name, which becomes the document's. Whether it is saved."""
+    from storyteller.tui.dialogs.entry import Entry
+
+    session = room.session
+    suggestion = session.path or Path.cwd() / "untitled.md"
+    shown = display_line(str(suggestion))
+    written = await room.asked(
+        Entry(
+            "Save as",
+            text=session.read_only or "Where should this page be kept?",
+            value=shown,
+            check=_check_target,
+        )
+    )
+    if written is None:
+        return False
+    # What was shown stands for the true name, which may hold characters that cannot be shown.
+    return await _write(room, suggestion if written == shown else _path(written))
+
+
+async def open_file(room: Room) -> None:
+    """Open another document in place of this one."""
+    from storyteller.tui.dialogs.entry import Entry
+
+    folder = room.session.path.parent if room.session.path else Path.cwd()
+    written = await room.asked(
+        Entry("Open", text="Which file? A new one is made when it is saved.", value=f"{folder}/", check=_check_source)
+    )
+    if written is not None and await may_leave(room):
+        await _go_to(room, _path(written))
+
+
+async def new_file(room: Room) -> None:
+    """A new page in place of this one."""
+    if await may_leave(room):
+        await _go_to(room, None)
+
+
+async def leave(room: Room) -> None:
+    """End the program."""
+    if await may_leave(room):
+        room.leave_document()
+        room.app.exit()
+
+
+async def may_leave(room: Room) -> bool:
+    """Whether the document may be closed: it is saved, or the writer wants it thrown away."""
+    from storyteller.tui.dialogs.choice import Answer, Choice
+
+    room.page.settle()
+    if not room.session.dirty:
+        return True
+    answer = await room.asked(
+        Choice(
+            f"{room.session.name} has changes that are not saved",
+            "",
+            [
+                Answer("save", "s", "save them"),
+                Answer("discard", "d", "throw them away"),
+                Answer("later", "k", "keep them for next time: opening this file will offer them"),
+            ],
+            leave="stay",
+        )
+    )
+    room.keep_on_leaving = answer == "later"
+    if answer == "save":
+        return await save(room)
+    return answer in {"discard", "later"}
+
+
+async def changed_on_disk(room: Room, state: str) -> bool:
+    """The file is not what was loaded: ask what shall happen. Whether the page and the file agree afterwards."""
+    from storyteller.tui.dialogs.choice import Answer, Choice
+
+    session = room.session
+    assert session.path is not None
+    name = session.name
+    if state == "deleted":
+        answer = await room.asked(
+            Choice(
+                f"{name} is gone",
+                "It was deleted or moved since it was opened. The page is untouched.",
+                [
+                    Answer("overwrite", "s", "save it again where it was"),
+                    Answer("save_as", "a", "save it somewhere else"),
+                ],
+                leave="leave it for now",
+            )
+        )
+    else:
+        answer = await _compared(room, state)
+    match answer:
+        case "overwrite":
+            return await _write(room, None, overwrite=True)
+        case "reload":
+            room.show_text(await session.reload())
+            room.say(f"{name} is as it stands on disk now.")
+            return True
+        case "save_as":
+            return await save_as(room)
+    return False
+
+
+async def _compared(room: Room, state: str) -> str | None:
+    import asyncio
+
+    from storyteller.tui.dialogs.choice import Answer
+    from storyteller.tui.dialogs.compare import Compare, differences
+
+    session = room.session
+    assert session.path is not None
+    on_disk = await asyncio.to_thread(load, session.path)
+    rows = await asyncio.to_thread(differences, on_disk.text, room.page.exact_text)
+    return await room.asked(
+        Compare(
+            f"{session.name} is not what it was",
+            f"Since it was opened {_HOW[state]}.",
+            [
+                Answer("overwrite", "o", "overwrite it with the page"),
+                Answer("reload", "r", "take what is on disk; what is on the page is given up"),
+                Answer("save_as", "a", "save the page somewhere else"),
+            ],
+            rows=rows,
+            old_name="on disk",
+            new_name="on the page",
+            leave="leave both as they are",
+        )
+    )
+
+
+async def _write(room: Room, path: Path | None, *, overwrite: bool = False) -> bool:
+    session = room.session
+    page = room.page
+    page.settle()
+    text = page.exact_text
+    try:
+        notes = await session.save(text, page.cursor_location, path=path, overwrite=overwrite)
+    except ChangedOnDisk as error:
+        if path is not None and path.absolute() != session.path:
+            return await _replace(room, path)
+        return await changed_on_disk(room, error.change)
+    except CannotEncode as error:
+        return await _as_utf8(room, error, path, overwrite=overwrite)
+    except DocumentError as error:
+        room.say(str(error), alarm=True)
+        return False
+    room.saved(text, notes)
+    return True
+
+
+async def _replace(room: Room, path: Path) -> bool:
+    from storyteller.tui.dialogs.choice import Answer, Choice
+
+    answer = await room.asked(
+        Choice(
+            f"There is a file {display_line(path.name)} already",
+            str(path),
+            [Answer("replace", "r", "replace it with this page"), Answer("save_as", "a", "choose another name")],
+            leave="do not save",
+        )
+    )
+    if answer == "replace":
+        return await _write(room, path, overwrite=True)
+    return await save_as(room) if answer == "save_as" else False
+
+
+async def _as_utf8(room: Room, error: CannotEncode, path: Path | None, *, overwrite: bool) -> bool:
+    from storyteller.tui.dialogs.choice import Answer, Choice
+
+    if not error.utf8_fits:
+        room.say(str(error), alarm=True)
+        return False
+    answer = await room.asked(
+        Choice(error.title, error.message, [Answer("utf8", "u", "save the file as UTF-8")], leave="do not save")
+    )
+    if answer != "utf8":
+        return False
+    room.session.encoding = UTF8
+    return await _write(room, path, overwrite=overwrite)
+
+
+async def _go_to(room: Room, path: Path | None) -> None:
+    session = DocumentSession.open(path)
+    room.leave_document()
+    await room.storyteller.open_room(session)
+
+
+def _path(written: str) -> Path:
+    return Path(written.strip()).expanduser()
+
+
+def _check_target(written: str) -> None:
+    """Refuse what cannot be a file's name before anything is written.
+
+    Raises:
+        DocumentError: it says why.
+    """
+    path = _path(written)
+    if not written.strip() or written.strip().endswith("/"):
+        raise DocumentError("Write the name of a file.")
+    if path.is_dir():
+        raise DocumentError(f"{path} is a folder. Add a name for the file.")
+    if not path.absolute().parent.is_dir():
+        raise DocumentError(f"There is no folder {path.absolute().parent}. Choose one that is there.")
+
+
+def _check_source(written: str) -> None:
+    _check_target(written)
+    load(_path(written))
+
+
+FILE_ACTS: Final = (
+    Act("file.save", "Save", save, "ctrl+s"),
+    Act("file.save_as", "Save under another name", save_as, "f12"),
+    Act("file.open", "Open another file", open_file, "ctrl+o"),
+    Act("file.new", "New page", new_file, "ctrl+n"),
+    Act("app.quit", "Quit", leave, "ctrl+q", about="Asks first when something is not saved."),
+)

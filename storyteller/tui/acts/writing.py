@@ -1,0 +1,138 @@
+"""How the model writes: genre, preset, settings; offers that come by themselves; and what may be learned from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from storyteller.engine.presets import load_presets
+from storyteller.errors import SettingsError
+from storyteller.feedback.consent import EVERYTHING, Scope
+from storyteller.genres import load_genres
+from storyteller.tui.acts.act import Act
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from storyteller.tui.room import Room
+
+
+async def pick_genre(room: Room) -> None:
+    """Choose the genre the model writes in from here on."""
+    from storyteller.tui.dialogs.picker import Picker, Row
+
+    try:
+        genres = load_genres()
+    except SettingsError as error:
+        room.say(error.message, alarm=True)
+        return
+    model = room.storyteller.model.ready
+    adapted = set(model.adapters) if model else set()
+    rows = [
+        Row(genre.name, genre.title, "with an adapter of its own" if genre.name in adapted else f"preset {genre.preset}")
+        for genre in genres.values()
+    ]
+    picked = await room.asked(Picker("Genre", rows, picked=room.manner.genre))
+    if picked is not None:
+        room.use_genre(genres[picked])
+        room.storyteller.keep_setting("genre", picked)
+
+
+async def change_manner(room: Room) -> None:
+    """Preset, sliders, and everything behind them."""
+    from storyteller.tui.dialogs.manner import MannerDialog
+
+    try:
+        presets = load_presets()
+    except SettingsError as error:
+        room.say(error.message, alarm=True)
+        return
+    manner = await room.asked(MannerDialog(room.manner, presets))
+    if manner is None:
+        return
+    if manner.preset.name != room.manner.preset.name:
+        room.storyteller.keep_setting("preset", manner.preset.name)
+    if manner.max_tokens != room.manner.max_tokens:
+        room.storyteller.keep_setting("max_tokens", manner.max_tokens)
+    room.manner = manner
+    room.refresh_lines()
+
+
+def toggle_auto_offer(room: Room) -> None:
+    """Offers after a pause, without Tab, or not."""
+    on = not room.storyteller.settings.auto_offer
+    room.storyteller.keep_setting("auto_offer", on)
+    room.say("Offers come by themselves after a pause." if on else "Offers come with Tab only.")
+
+
+def toggle_whole_sentences(room: Room) -> None:
+    """End takes on a whole sentence, or wherever they end."""
+    room.manner = replace(room.manner, end_at_sentence=not room.manner.end_at_sentence)
+    room.storyteller.keep_setting("end_at_sentence", room.manner.end_at_sentence)
+    room.say("Takes end on a whole sentence." if room.manner.end_at_sentence else "Takes end where they end.")
+
+
+def _consent(scope_of: Callable[[Room], Scope], *, on: bool, words: str) -> Callable[[Room], Awaitable[None]]:
+    async def set_consent(room: Room) -> None:
+        app = room.storyteller
+        scope = scope_of(room)
+        if not await app.feedback.set_consent(scope, on=on):
+            room.say("That could not be noted; nothing is kept for now.", alarm=True)
+            return
+        if scope == EVERYTHING:
+            app.keep_setting("consent", "yes" if on else "no")
+        app.keep_setting("refusals", tuple(no for no in app.feedback.refusals if no != EVERYTHING.refusal))
+        room.say(words)
+
+    return set_consent
+
+
+def _everything(_room: Room) -> Scope:
+    return EVERYTHING
+
+
+def _genre(room: Room) -> Scope:
+    return Scope("genre", room.manner.genre)
+
+
+def _document(room: Room) -> Scope:
+    return Scope("document", room.document_name)
+
+
+WRITING_ACTS: Final = (
+    Act("view.genre", "Genre", pick_genre, "ctrl+g", about="What kind of text the model writes."),
+    Act("view.manner", "How the model writes", change_manner, "f5", about="Preset, randomness, length, repetition."),
+    Act("view.auto", "Offers that come by themselves", toggle_auto_offer),
+    Act("view.sentences", "Takes that end on a whole sentence", toggle_whole_sentences),
+    Act(
+        "feedback.on",
+        "Learn from what I keep and refuse",
+        _consent(_everything, on=True, words="What you keep and refuse is kept on this machine, to teach the model."),
+    ),
+    Act(
+        "feedback.off",
+        "Learn nothing any more",
+        _consent(_everything, on=False, words="Nothing more is kept. `storyteller feedback purge` erases what was."),
+    ),
+    Act(
+        "feedback.genre_on",
+        "Learn from this genre",
+        _consent(_genre, on=True, words="This genre may be learned from."),
+    ),
+    Act(
+        "feedback.genre_off",
+        "Learn nothing from this genre",
+        _consent(_genre, on=False, words="Nothing of this genre is kept from now on."),
+    ),
+    Act(
+        "feedback.document_on",
+        "Learn from this document",
+        _consent(_document, on=True, words="This document may be learned from."),
+    ),
+    Act(
+        "feedback.document_off",
+        "Learn nothing from this document",
+        _consent(_document, on=False, words="Nothing of this document is kept from now on."),
+    ),
+)

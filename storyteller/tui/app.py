@@ -1,0 +1,230 @@
+"""The Textual app: what outlives a document. The engine, the log of feedback, settings, themes, keys, and the end.
+
+Everything about one document is the room's.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from rich.text import Text
+from textual import on
+from textual.app import App
+from textual.worker import Worker, WorkerState
+
+from storyteller.engine.protocol import AdapterWeight
+from storyteller.errors import AdapterError, SettingsError, StorytellerError
+from storyteller.text import display_text
+from storyteller.tui.acts import ACTS
+from storyteller.tui.driver import HungUp, RepaintWanted, TerminalDriver
+from storyteller.tui.keymap import load_keymap
+from storyteller.tui.log import describe
+from storyteller.tui.model_state import ModelState, after
+from storyteller.tui.room import Room
+from storyteller.tui.session import DocumentSession
+from storyteller.tui.themes import DEFAULT_THEME, load_themes, room_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from textual.binding import BindingType
+    from textual.command import Provider
+    from textual.driver import Driver
+
+    from storyteller.config import Settings
+    from storyteller.engine.port import Engine
+    from storyteller.engine.protocol import StatusEvent
+    from storyteller.feedback.writer import FeedbackWriter
+
+_log = logging.getLogger(__name__)
+_CRASHED: Final = "storyteller failed ({}). Your text is safe: open the file again and it is offered to you."
+
+
+def _palette() -> type[Provider]:
+    from storyteller.tui.palette import ActProvider
+
+    return ActProvider
+
+
+def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
+    """`NAME` or `NAME=WEIGHT`, as the engine takes them.
+
+    Raises:
+        AdapterError: a weight that is no number.
+    """
+    return tuple(_adapter_weight(adapter) for adapter in given)
+
+
+def _adapter_weight(given: str) -> AdapterWeight:
+    name, separator, weight = given.rpartition("=")
+    if not separator:
+        return AdapterWeight(given)
+    try:
+        return AdapterWeight(name, float(weight))
+    except ValueError as error:
+        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error
+
+
+class StorytellerApp(App[None], inherit_bindings=False):
+    """The program on the screen. Raises `DocumentError` from the constructor if `document` cannot be opened."""
+
+    TITLE = "storyteller"
+    CSS_PATH = "room.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
+    COMMAND_PALETTE_BINDING = "unbound:palette"  # the room binds it, as every act
+    BINDINGS: ClassVar[list[BindingType]] = []
+    ESCAPE_TO_MINIMIZE = False
+
+    def __init__(
+        self,
+        engine: Engine,
+        document: Path | None,
+        settings: Settings,
+        feedback: FeedbackWriter,
+        *,
+        adapters: Sequence[str] = (),
+        warnings: Sequence[str] = (),
+    ) -> None:
+        self.keymap = load_keymap(ACTS)
+        super().__init__()
+        self.engine = engine
+        self.settings = settings
+        self.feedback = feedback
+        self.adapters = adapter_weights(adapters)
+        self.model = ModelState(ready=engine.ready)
+        self.notices: list[str] = []  # everything said, oldest first
+        self._waiting_notices = [*warnings, *self.keymap.warnings]
+        self._session = DocumentSession.open(document)
+        engine.listen(self._heard)
+
+    # What stands at the beginning
+
+    def get_driver_class(self) -> type[Driver]:
+        """Ours, unless a test or a developer asks for another."""
+        chosen = super().get_driver_class()
+        return TerminalDriver if chosen.__name__ == "LinuxDriver" else chosen
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The room's colours for themes that do not know them."""
+        return room_variables(self.current_theme)
+
+    def on_mount(self) -> None:
+        """Themes, keys, the room."""
+        themes, warnings = load_themes()
+        for theme in themes:
+            self.register_theme(theme)
+        self._waiting_notices += warnings
+        self.use_theme(self.settings.theme)
+        self.set_keymap(self.keymap.for_textual(ACTS))
+        self.push_screen(Room(self._session))
+
+    def use_theme(self, name: str) -> None:
+        """Look like this from now on; unknown names fall back to our own."""
+        if name not in self.available_themes:
+            self._waiting_notices.append(f"There is no theme {name}; this is {DEFAULT_THEME}.")
+            name = DEFAULT_THEME
+        self.theme = name
+
+    @property
+    def room(self) -> Room | None:
+        """The room, wherever it is under dialogs."""
+        rooms = [screen for screen in self.screen_stack if isinstance(screen, Room)] if self._screen_stack else []
+        return rooms[-1] if rooms else None
+
+    async def open_room(self, session: DocumentSession) -> None:
+        """Leave the present document, which was dealt with, and go to another."""
+        self._session = session
+        await self.switch_screen(Room(session))
+
+    # What is said
+
+    def say(self, sentence: str, *, alarm: bool = False) -> None:
+        """Show one sentence in the status line and keep it for the list of notices."""
+        self.notices.append(sentence)
+        _log.info("said a notice (%d characters)", len(sentence))
+        if self.room is not None and self.room.is_mounted:
+            self.room.show_notice(sentence, alarm=alarm)
+        else:
+            self._waiting_notices.append(sentence)
+
+    def waiting_notices(self) -> list[str]:
+        """What was said before there was a room to show it; the room asks once."""
+        waiting, self._waiting_notices = self._waiting_notices, []
+        return waiting
+
+    def keep_setting(self, name: str, value: object) -> None:
+        """Remember a setting in the writer's file; says so if that fails."""
+        from msgspec.structs import replace
+
+        from storyteller.config import save_setting
+
+        self.settings = replace(self.settings, **{name: value})
+        try:
+            save_setting(name, value)
+        except SettingsError as error:
+            self.say(error.message)
+
+    def _heard(self, event: StatusEvent) -> None:
+        self.model, sentence = after(self.model, event)
+        if sentence is not None:
+            self.say(sentence)
+        if self.room is not None and self.room.is_mounted:
+            self.room.model_changed()
+
+    # What goes wrong, and the end
+
+    @on(Worker.StateChanged)
+    def worker_changed(self, event: Worker.StateChanged) -> None:
+        """A background job broke: the text is secured, the log has the details, the app goes on.
+
+        These messages do not bubble: screens pass theirs on.
+        """
+        if event.state is not WorkerState.ERROR or event.worker.error is None:
+            return
+        error = event.worker.error
+        if isinstance(error, StorytellerError):
+            self.say(str(error), alarm=True)
+            return
+        _log.error("a background job failed: %s", event.worker.name, exc_info=error)
+        self._secure()
+        from storyteller.tui.dialogs.trouble import Trouble
+
+        self.push_screen(Trouble(describe(error)))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A fault of ours in a handler: nothing can be trusted any more but the journal."""
+        _log.critical("the app failed", exc_info=error)
+        self._secure()
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """One sentence on the terminal; the traceback, which would show the manuscript, is in the log without it."""
+        error = self._exception
+        what = describe(error) if error is not None else "an unknown error"
+        self._exit_renderables[:] = [Text(display_text(_CRASHED.format(what)))]
+        self._close_messages_no_wait()
+
+    def end_by_signal(self, number: int) -> None:
+        """The terminal or the system wants us gone: the text is in the journal before this returns."""
+        _log.info("ending on signal %d", number)
+        self._secure()
+        self.exit(return_code=128 + number)
+
+    def interrupt(self) -> None:
+        """SIGINT from outside: what is being generated stops, nothing else does."""
+        if self.room is not None:
+            self.room.act("offer.stop")
+
+    @on(HungUp)
+    def _hung_up(self) -> None:
+        self.end_by_signal(1)
+
+    @on(RepaintWanted)
+    def _repaint(self) -> None:
+        self.screen.refresh(repaint=True, layout=True, recompose=False)
+
+    def _secure(self) -> None:
+        if self.room is not None:
+            self.room.secure()

@@ -1,0 +1,286 @@
+"""A document on a page, with quiet lines around it: what is typed is journalled, what is done goes through acts.
+
+Knows nothing of finding (`finding.FindingDesk`) nor of the model (`room.Room`), which build on it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual import events, on
+from textual.screen import Screen
+from textual.worker import Worker
+
+from storyteller.feedback.records import document_name
+from storyteller.manuscript.recovery import discard
+from storyteller.tui.acts import BY_ID, ROOM_ACTS
+from storyteller.tui.day import add_words, words_today
+from storyteller.tui.editor.messages import CaretMoved, Edited
+from storyteller.tui.editor.page import Page
+from storyteller.tui.findbar import FindBar
+from storyteller.tui.keymap import bindings
+from storyteller.tui.lines import Line, Piece, Rule
+from storyteller.tui.outline import heading_above
+from storyteller.tui.standing import Manuscript, top_pieces
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+    from textual.binding import BindingType
+    from textual.timer import Timer
+
+    from storyteller.manuscript.recovery import Recovery
+    from storyteller.tui.app import StorytellerApp
+    from storyteller.tui.dialogs.dialog import Dialog
+    from storyteller.tui.keymap import KeyMap
+    from storyteller.tui.room import Room
+    from storyteller.tui.session import DocumentSession
+
+Answer = TypeVar("Answer")
+_PLACEHOLDER = "Write, then press Tab."
+_LOW = 12  # rows: below, the rules give their place to the page
+
+
+class Desk(Screen[None], inherit_bindings=False):
+    """One document from opening to closing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(ROOM_ACTS)]
+    AUTO_FOCUS = "#page"
+
+    def __init__(self, session: DocumentSession) -> None:
+        super().__init__()
+        self.session = session
+        self.keep_on_leaving = False  # unsaved text stays in the journal when the document closes
+        self._words_before = 0  # when the day's words were last counted
+        self._today_before = 0
+        self._closed = False
+        self._notice: tuple[str, bool] | None = None
+        self._notice_timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Two quiet lines above, the page, two below."""
+        yield Line(id="top")
+        yield Rule(classes="rule")
+        yield Page(self.session.opening_text, placeholder=_PLACEHOLDER, id="page")
+        yield FindBar(id="find")
+        yield Rule(classes="rule")
+        yield Line(id="status")
+        yield Line(id="hints")
+
+    def on_mount(self) -> None:
+        """Settings go to the page; what has to be asked is asked after the first paint."""
+        settings = self.storyteller.settings
+        page = self.page
+        page.column = settings.column_width
+        page.typewriter = settings.typewriter
+        page.origins = settings.origin_colours
+        page.read_only = self.session.read_only is not None
+        self.set_class(not settings.hints, "-no-hints")
+        self._words_before, self._today_before = page.words, words_today()
+        self.set_focus_mode(on=settings.focus)
+        for sentence in self.storyteller.waiting_notices():
+            self.show_notice(sentence)
+        self.refresh_lines()
+        self.call_after_refresh(self._open)
+
+    # The parts
+
+    @property
+    def storyteller(self) -> StorytellerApp:
+        """The app, by its own type."""
+        return cast("StorytellerApp", self.app)
+
+    @property
+    def page(self) -> Page:
+        """What is written on."""
+        return self.query_one("#page", Page)
+
+    @property
+    def keymap(self) -> KeyMap:
+        """The keys in force."""
+        return self.storyteller.keymap
+
+    @property
+    def document_name(self) -> str:
+        """What the feedback log calls the document."""
+        return document_name(self.session.path) if self.session.path else f"untitled:{id(self.session)}"
+
+    # Acts
+
+    def act(self, act_id: str) -> None:
+        """Do what the table of acts says; what takes its time runs as a worker."""
+        done = BY_ID[act_id].run(cast("Room", self))
+        if inspect.iscoroutine(done):
+            self.run_worker(done, name=act_id, group="acts", exit_on_error=False)
+
+    def action_act(self, act_id: str) -> None:
+        """The action behind every key."""
+        self.act(act_id)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key whose act cannot be done now keeps its other meaning."""
+        if action == "act":
+            return BY_ID[str(parameters[0])].when(cast("Room", self))
+        return super().check_action(action, parameters)
+
+    async def asked(self, dialog: Dialog[Answer]) -> Answer | None:
+        """The answer to a dialog; None if it was left."""
+        return await self.app.push_screen_wait(dialog)
+
+    @on(Worker.StateChanged)
+    def _worker_changed(self, event: Worker.StateChanged) -> None:
+        self.storyteller.worker_changed(event)
+
+    # The document
+
+    def _open(self) -> None:
+        from storyteller.tui.acts.opening import open_document
+
+        self.run_worker(open_document(cast("Room", self)), name="opening", group="acts", exit_on_error=False)
+
+    def begin(self) -> None:
+        """Everything was asked: from now on what is typed is journalled."""
+        self.session.begin()
+        self.page.read_only = self.session.read_only is not None
+        self._journal()
+        self.refresh_lines()
+
+    def show_text(self, text: str) -> None:
+        """Another text in place of what is on the page; the history begins anew."""
+        row, column = self.page.cursor_location
+        self.page.load(text)
+        self.page.move_cursor((min(row, self.page.document.line_count - 1), column))
+        self._journal()
+        self.refresh_lines()
+
+    def recover(self, recovery: Recovery) -> None:
+        """Text that was never saved comes on the page, in a journal of its own, before the old one goes."""
+        self.session.encoding = recovery.encoding
+        self.begin()
+        self.page.load(recovery.text)
+        self.page.move_cursor(recovery.cursor)
+        if self.secure():
+            discard(recovery)
+        self.refresh_lines()
+        self.say("Recovered. It is not saved until you save it.")
+
+    def secure(self) -> bool:
+        """The text is in the journal when this returns True: for signals, crashes and before risks."""
+        return self.session.secure(self.page.exact_text, self.page.cursor_location)
+
+    def saved(self, text: str, notes: tuple[str, ...]) -> None:
+        """The document was saved as `text`."""
+        self.session.dirty = self.page.exact_text != text
+        self._journal()
+        self._count_words()
+        for note in notes:
+            self.say(note)
+        if not notes:
+            self.flash(f"Saved {self.session.name}.")
+        self.page.read_only = False
+        self.refresh_lines()
+
+    def leave_document(self) -> None:
+        """Let go of the document; unsaved text was dealt with. Does nothing twice."""
+        if not self._closed:
+            self._closed = True
+            self._count_words()
+            if self.keep_on_leaving:
+                self.secure()
+            self.session.close(keep="journal" if self.keep_on_leaving else "nothing")
+
+    def on_unmount(self) -> None:
+        """However it ended: what is not saved stays in the journal."""
+        if not self._closed:
+            self.keep_on_leaving = self.session.dirty
+            self.leave_document()
+
+    def _count_words(self) -> None:
+        add_words(self.page.words - self._words_before)
+        self._words_before, self._today_before = self.page.words, words_today()
+
+    def _journal(self) -> None:
+        self.session.edited(self.page.exact_text, self.page.cursor_location)
+
+    @on(Edited)
+    def _edited(self) -> None:
+        self._journal()
+        self.refresh_lines()
+
+    @on(CaretMoved)
+    def _caret_moved(self) -> None:
+        self.refresh_lines()
+
+    @on(events.AppFocus)
+    def _looked_at_again(self) -> None:
+        """Another program may have had the file meanwhile."""
+        self.run_worker(self._check_disk(), name="disk", group="disk", exclusive=True, exit_on_error=False)
+
+    async def _check_disk(self) -> None:
+        state = await self.session.disk_state()
+        if state in {"modified", "deleted"}:
+            done = "changed by another program" if state == "modified" else "deleted or moved"
+            self.say(f"{self.session.name} was {done}. Your page is untouched; saving will ask.", alarm=True)
+
+    # The lines
+
+    def refresh_lines(self) -> None:
+        """Draw the lines as things stand."""
+        if not self.is_mounted:
+            return
+        page, session = self.page, self.session
+        manuscript = Manuscript(
+            name=session.name,
+            dirty=session.dirty,
+            read_only=page.read_only,
+            chapter=heading_above(page.exact_text, page.settled_cursor),
+            words=page.words,
+            today=self._today_before + page.words - self._words_before,
+            goal=self.storyteller.settings.daily_goal,
+        )
+        self.query_one("#top", Line).show(*top_pieces(manuscript))
+        left, right = self.status_pieces()
+        if self._notice is not None:
+            sentence, alarm = self._notice
+            left = [Piece(sentence, 9, "$room-alarm" if alarm else "$foreground")]
+        self.query_one("#status", Line).show(left, right)
+        self.query_one("#hints", Line).show(*self.hint_pieces())
+
+    def status_pieces(self) -> tuple[list[Piece], list[Piece]]:
+        """What the status line says."""
+        return [], []
+
+    def hint_pieces(self) -> tuple[list[Piece], list[Piece]]:
+        """What the hint line says."""
+        return [], []
+
+    def say(self, sentence: str, *, alarm: bool = False) -> None:
+        """One sentence in the status line, kept for the list of notices."""
+        self.storyteller.say(sentence, alarm=alarm)
+
+    def flash(self, sentence: str) -> None:
+        """A few words in the status line that nobody needs to read again."""
+        self.show_notice(sentence, seconds=2.5)
+
+    def show_notice(self, sentence: str, *, alarm: bool = False, seconds: float | None = None) -> None:
+        """Put `sentence` in the status line for as long as it takes to read it."""
+        self._notice = (sentence, alarm)
+        self.add_class("-noticing")
+        if self._notice_timer is not None:
+            self._notice_timer.stop()
+        self._notice_timer = self.set_timer(seconds or 5 + len(sentence) / 20, self._notice_over)
+        self.refresh_lines()
+
+    def _notice_over(self) -> None:
+        self._notice = None
+        self.remove_class("-noticing")
+        self.refresh_lines()
+
+    def set_focus_mode(self, *, on: bool) -> None:
+        """Nothing but the page, its paragraph lit; or the lines back."""
+        self.set_class(on, "-focus")
+        self.page.spotlight = on
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A low terminal gives the rules to the page."""
+        self.set_class(event.size.height < _LOW, "-low")

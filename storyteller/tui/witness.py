@@ -1,0 +1,143 @@
+"""Tells the feedback log what was shown and what became of it. No widgets; whether anything is kept is the log's to know."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from storyteller.feedback.records import FeedbackEvent
+from storyteller.feedback.survival import Place, SurvivalWatch
+from storyteller.uuid7 import uuid7
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from storyteller.feedback.records import GenerationRecord, Kind
+    from storyteller.feedback.writer import FeedbackWriter
+    from storyteller.manuscript.offer import Piece
+    from storyteller.tui.live import LiveTake
+
+_INSTEAD_S: Final = 60.0  # what was written later than this after a refusal is no answer to it
+
+
+@dataclass
+class _Instead:
+    """A refused take and the place where the writer may be writing something else."""
+
+    take: LiveTake
+    place: Place
+    since: float
+
+
+class Witness:
+    """One document's reports to the log. `session` ties them together."""
+
+    def __init__(self, writer: FeedbackWriter, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.session = uuid7()
+        self._writer = writer
+        self._clock = clock
+        self._watch = SurvivalWatch()
+        self._instead: _Instead | None = None
+
+    def asked(self, record: GenerationRecord) -> None:
+        """A request's prompt, or its times, became known."""
+        self._writer.generation(record)
+
+    def showed(self, take: LiveTake) -> None:
+        """A take came on the page."""
+        if take.appear():
+            self._writer.take(take.for_log())
+            self.did("view", take)
+
+    def concealed(self, take: LiveTake) -> None:
+        """A take left the page."""
+        take.vanish()
+        self._writer.take(take.for_log())
+
+    def ended(self, take: LiveTake) -> None:
+        """A take is complete."""
+        self._writer.take(take.for_log())
+
+    def did(
+        self, kind: Kind, take: LiveTake, start: int = 0, end: int = 0, **payload: object
+    ) -> asyncio.Future[bool]:
+        """The writer did something about `take`; done once that is on disk."""
+        return self._writer.event(
+            FeedbackEvent(
+                generation=take.generation,
+                take=take.id,
+                kind=kind,
+                start=start,
+                end=end,
+                elapsed_ms=take.elapsed_ms,
+                monotonic=self._clock(),
+                payload=payload,
+            )
+        )
+
+    def took(self, take: LiveTake, piece: Piece, offset: int) -> asyncio.Future[bool]:
+        """The writer kept `piece`, which stands at `offset` now; done once that is on disk."""
+        self._watch.accepted(take.id, offset, piece.text, self._clock())
+        kind: Kind = "accept" if piece.kind == "all" else "accept_partial"
+        return self.did(kind, take, piece.start, piece.end, piece=piece.kind)
+
+    def gave_back(self, take: LiveTake, piece: Piece) -> asyncio.Future[bool]:
+        """The last piece became provisional again."""
+        self._watch.given_back(take.id, piece.text)
+        return self.did("unaccept", take, piece.start, piece.end)
+
+    def undid(self, take: LiveTake, piece: Piece) -> asyncio.Future[bool]:
+        """An undo took an accepted piece out of the text."""
+        self._watch.given_back(take.id, piece.text)
+        return self.did("undo_accept", take, piece.start, piece.end)
+
+    def refused(self, kind: Kind, take: LiveTake, offset: int, text: str) -> asyncio.Future[bool]:
+        """What was provisional of `take`, `text`, is gone; what is written at `offset` now is in its place."""
+        self.conclude("")
+        self._instead = _Instead(take, Place(offset, offset), self._clock())
+        start = len(take.offer.kept)
+        return self.did(kind, take, start, start + len(text))
+
+    def edited(self, start: int, removed: int, added: int, *, written: bool) -> None:
+        """The settled text changed; `written`: by the writer's own hand."""
+        self._watch.shifted(start, removed, added)
+        if self._instead is None:
+            return
+        place = self._instead.place
+        if written and start == place.end and removed == 0:
+            place.end += added
+        else:
+            place.shift(start, removed, added)
+
+    def conclude(self, text: str) -> None:
+        """What was written instead of the last refused take is finished, as it stands in `text`."""
+        instead, self._instead = self._instead, None
+        if instead is None or self._clock() - instead.since > _INSTEAD_S:
+            return
+        written = text[instead.place.start : instead.place.end]
+        if written.strip():
+            self.did("edit_after", instead.take, text=written)
+
+    @property
+    def next_look(self) -> float | None:
+        """Seconds until an accepted text is to be looked at again."""
+        due = self._watch.next_due()
+        return None if due is None else max(0.0, due - self._clock())
+
+    def look(self, text: str) -> None:
+        """Measure what stands of accepted texts whose time has come."""
+        if self._instead is not None and self._clock() - self._instead.since > _INSTEAD_S / 2:
+            self.conclude(text)
+        self._writer.sightings(self._watch.due(self._clock(), text))
+
+    def saved(self, text: str) -> None:
+        """The document was saved."""
+        self.conclude(text)
+        self._writer.sightings(self._watch.saved(self._clock(), text))
+
+    def closed(self, text: str) -> None:
+        """The document is being closed."""
+        self.conclude(text)
+        self._writer.sightings(self._watch.closed(self._clock(), text))
