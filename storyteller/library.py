@@ -81,23 +81,24 @@ def connect_existing(path: Path, *, patience_s: float = PATIENCE_S) -> sqlite3.C
 
 
 def _open(path: Path, found: os.stat_result, patience_s: float) -> sqlite3.Connection:
-    connection = _raw_connection(path, patience_s)
     try:
-        problem = _unfit(connection, found.st_size)
-        if problem is None:
+        with _closed_on_failure(_raw_connection(path, patience_s)) as connection:
+            problem = _unfit(connection, found.st_size)
+            if problem is not None:
+                raise _Unfit(problem)
             connection.execute("PRAGMA journal_mode = DELETE")
             migrate(connection)
             return connection
+    except _Unfit as unfit:
+        raise _set_aside(path, file_id(found), str(unfit)) from None
     except sqlite3.DatabaseError as error:
-        connection.close()
         if is_damage(error):
             raise _set_aside(path, file_id(found), "is damaged") from error
         raise
-    except BaseException:
-        connection.close()
-        raise
-    connection.close()
-    raise _set_aside(path, file_id(found), problem)
+
+
+class _Unfit(Exception):  # noqa: N818 - never leaves this module
+    """This database cannot be our library, and why."""
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
@@ -187,19 +188,25 @@ def _raw_connection(path: Path, patience_s: float) -> sqlite3.Connection:
         f"file:{quote(os.fsencode(path))}?mode=rw", uri=True, timeout=patience_s, isolation_level=None
     )
     connection.row_factory = sqlite3.Row
-    for setting in (
-        "synchronous = FULL",
-        "secure_delete = ON",
-        "foreign_keys = ON",
-        "temp_store = MEMORY",
-        "trusted_schema = OFF",
-    ):
-        try:
+    with _closed_on_failure(connection):
+        for setting in (
+            "synchronous = FULL",
+            "secure_delete = ON",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+            "trusted_schema = OFF",
+        ):
             connection.execute(f"PRAGMA {setting}")
-        except BaseException:
-            connection.close()
-            raise
     return connection
+
+
+@contextmanager
+def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _unfit(connection: sqlite3.Connection, size: int) -> str | None:
