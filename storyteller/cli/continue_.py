@@ -25,7 +25,7 @@ from storyteller.cli.sampler_options import settings_from, unescape, with_sample
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.source import read_text, without_final_newline
 from storyteller.cli.streams import notice, output
-from storyteller.cli.takes import TakePrinter, json_line
+from storyteller.cli.takes import TakePrinter, json_line, settled_sentences
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_adapters
 from storyteller.engine.presets import find_preset
@@ -116,7 +116,7 @@ def continue_(
 
 
 def _print_text(core: Core, request: Generate) -> int:
-    settled = (lambda _text: 0) if request.stop.end_at_sentence else len  # the engine cuts the end of it
+    settled = settled_sentences if request.stop.end_at_sentence else len
     printer = TakePrinter(request.takes, output, settled)
     with cancelled_by_interrupt() as cancel:
         for event in core.generate(request, cancel):

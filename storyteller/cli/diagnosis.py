@@ -91,9 +91,7 @@ def diagnose() -> Diagnosis:
         terminal=terminal,
         room=room or "can open here",
         directories=tuple(places),
-        settings=str(config_path())
-        if config_path().exists()
-        else f"{config_path()} (not made yet: all defaults)",
+        settings=str(config_path()) if config_path().exists() else f"{config_path()}  (not made yet)",
         library=library,
         consent=consent,
         problems=tuple(problems),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from storyteller.cli.diagnosis import Diagnosis, diagnose
+from storyteller.cli.diagnosis import Diagnosis, Place, diagnose
 from storyteller.cli.streams import output, output_rich
 from storyteller.text import display_line
 
@@ -50,7 +50,7 @@ def _table(rows: list[tuple[str, str]]) -> Table:
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", min_width=12, no_wrap=True)
+    table.add_column(style="dim", min_width=16, no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(Text(f"  {display_line(name)}"), Text(display_line(value)))
@@ -86,20 +86,16 @@ def _sections(found: Diagnosis) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             ("the room", found.room),
         ],
     )
+    free = min(place.free_bytes for place in found.directories)
     yield (
         "Directories",
-        [
-            (
-                place.what,
-                f"{place.path}  {_state(place.exists, place.writable)}, {place.free_bytes / 1e9:.1f} GB free",
-            )
-            for place in found.directories
-        ],
+        [(place.what, f"{place.path}{_state(place)}") for place in found.directories]
+        + [("settings file", found.settings), ("free space", f"{free / 1e9:.1f} GB")],
     )
     yield "Library", [("file", found.library), ("logging", found.consent)]
 
 
-def _state(exists: bool, writable: bool) -> str:
-    if not writable:
-        return "cannot be written"
-    return "there" if exists else "made when needed"
+def _state(place: Place) -> str:
+    if not place.writable:
+        return "  (cannot be written)"
+    return "" if place.exists else "  (not made yet)"

@@ -139,14 +139,10 @@ def _table(lines: list[ModelLine]) -> Table:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column, side in (
-        ("", "left"),
-        ("model", "left"),
-        ("shape", "left"),
-        ("size", "right"),
-        ("where", "left"),
-    ):
-        table.add_column(column, justify=side)  # type: ignore[arg-type]  # the literals, seen as str
+    for column in ("", "model", "shape"):
+        table.add_column(column)
+    table.add_column("size", justify="right")
+    table.add_column("where", overflow="fold")
     for line in lines:
         where = line.where if line.opens else f"cannot be opened: {line.problem}"
         adapters = f"\nadapters: {', '.join(line.adapters)}" if line.adapters else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from storyteller.engine.protocol import Finish, Rewound, TakeDone, Token
+from storyteller.engine.sentences import last_sentence_end
 from storyteller.text import writable_text
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ def may_be_taken_back(ids: Sequence[int]) -> int:
             run += 1
         longest = max(longest, run)
     return longest
+
+
+def settled_sentences(text: str) -> int:
+    """How many characters of a growing `text` are whole sentences that no cut at a sentence's end will remove.
+
+    Only what a blank follows counts: "3." may become "3.5", and a quote may still close a sentence.
+    """
+    return last_sentence_end(text[: max(text.rfind(" "), text.rfind("\n"), 0)])
 
 
 class GrowingTake:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from storyteller.cli.app import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +41,25 @@ def storyteller(
         check=False,
         **options,
     )
+
+
+class Ended(NamedTuple):
+    """What a command that ran in this process left."""
+
+    code: int
+    out: str
+    err: str
+
+
+def in_process(*arguments: str, stdin: bytes = b"") -> Ended:
+    """As `storyteller`, with pipes, but in this process: no second to import torch again."""
+    with pytest.MonkeyPatch.context() as patch:
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="\n") for _ in range(2))
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        patch.setattr("sys.stdout", out)
+        patch.setattr("sys.stderr", err)
+        code = run(arguments)
+        return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
 def wait_until(happened: Callable[[], bool], seconds: float = 30.0) -> bool:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.cli.takes import TakePrinter, json_line, may_be_taken_back
+from storyteller.cli.takes import TakePrinter, json_line, may_be_taken_back, settled_sentences
 from storyteller.engine.protocol import Rewound, TakeDone, Token
 from storyteller.engine.sampling.loops import LONGEST_PERIOD, find_loop
+from storyteller.engine.sentences import last_sentence_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +159,23 @@ def test_a_loop_never_begins_before_what_is_held_back(
         if start is not None:  # the engine goes back now
             assert start >= length - may_be_taken_back(ids[:length])
             return
+
+
+@given(
+    st.lists(
+        st.sampled_from(["He", "ran", ".", "!", '"', ")", " ", "\n", "3", "Mr", "。", "」", "\u2026"]),
+        max_size=40,
+    ).map("".join),
+    st.integers(0, 80),
+)
+def test_a_settled_sentence_is_never_cut(text: str, length: int) -> None:
+    assert settled_sentences(text[:length]) <= last_sentence_end(text)
+
+
+def test_a_sentence_is_settled_once_a_blank_follows_it() -> None:
+    assert settled_sentences("It rained. He ran") == len("It rained.")
+    assert settled_sentences("It rained.") == 0
+    assert settled_sentences("It cost 3.") == 0
 
 
 def test_the_period_is_the_engines() -> None:
