@@ -161,11 +161,9 @@ def sweep_orphans(directory: Path, *, disk: Disk = os) -> None:
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             found = _TEMPORARY.match(entry.name)
-            if found is None or not entry.is_file(follow_symlinks=False):
-                continue
-            if entry.stat(follow_symlinks=False).st_uid == os.geteuid() and not _runs(int(found["pid"])):
+            if found is not None and not _runs(int(found["pid"])):
                 with contextlib.suppress(OSError):
-                    _remove_if_free(directory / entry.name, disk)
+                    _remove_if_free(entry, disk)
 
 
 def _runs(pid: int) -> bool:
@@ -178,7 +176,10 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _remove_if_free(path: Path, disk: Disk) -> None:
+def _remove_if_free(entry: os.DirEntry[str], disk: Disk) -> None:
+    if not entry.is_file(follow_symlinks=False) or entry.stat(follow_symlinks=False).st_uid != os.geteuid():
+        return
+    path = Path(entry.path)
     fd = disk.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if hold(fd) is not False:

@@ -6,36 +6,45 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _APP = "storyteller"
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def _directory(kind: str, platform_path: str) -> Path:
-    home = os.environ.get("STORYTELLER_HOME")
-    return Path(home).expanduser().absolute() / kind if home else Path(platform_path)
+def _directory(kind: str, of_platform: Callable[..., str]) -> Path:
+    """The directory of that kind; for a user without a home, one under the system's temporary directory."""
+    try:
+        home = os.environ.get("STORYTELLER_HOME")
+        folder = Path(home, kind) if home else Path(of_platform(_APP, appauthor=False))
+        return folder.expanduser().absolute()
+    except RuntimeError:  # no HOME, and no such user
+        return Path(tempfile.gettempdir()) / f"{_APP}-{os.getuid()}" / kind
 
 
 def config_dir() -> Path:
     """Settings, key map, themes, presets and genres: TOML the writer may edit."""
-    return _directory("config", platformdirs.user_config_dir(_APP))
+    return _directory("config", platformdirs.user_config_dir)
 
 
 def data_dir() -> Path:
     """The library database, the writer's models and adapters."""
-    return _directory("data", platformdirs.user_data_dir(_APP, appauthor=False))
+    return _directory("data", platformdirs.user_data_dir)
 
 
 def state_dir() -> Path:
     """Recovery journals, locks and logs."""
-    return _directory("state", platformdirs.user_state_dir(_APP, appauthor=False))
+    return _directory("state", platformdirs.user_state_dir)
 
 
 def cache_dir() -> Path:
     """What can be made again."""
-    return _directory("cache", platformdirs.user_cache_dir(_APP, appauthor=False))
+    return _directory("cache", platformdirs.user_cache_dir)
 
 
 def library_path() -> Path:

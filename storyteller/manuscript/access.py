@@ -77,11 +77,13 @@ def explain(error: OSError, path: Path) -> str:
                 f"{name} would become larger than the system allows. Raise the limit, or save it elsewhere."
             )
         case errno.EIO:
-            return f"The disk failed while it worked on {name}. Save it on another disk, and look after this one."
+            return f"The disk failed while it worked on {name}. Try again, or use another disk."
         case errno.EROFS:
             return f"{name} is on a disk that cannot be written. Save it elsewhere."
         case errno.EACCES | errno.EPERM:
-            return f"You may not do that with {name}. Change its permissions, or those of its folder, or choose another place."
+            return (
+                f"{name} is closed to you. Change its permissions, or its folder's, or choose another place."
+            )
         case errno.ENOENT | errno.ENOTDIR:
             return f"The folder of {name} does not exist. Make it, or choose another place."
         case errno.ENAMETOOLONG:

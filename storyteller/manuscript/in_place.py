@@ -21,11 +21,10 @@ from storyteller.manuscript.encoding import decode
 from storyteller.manuscript.fingerprint import digest, fingerprint
 from storyteller.manuscript.load import MAX_BYTES
 from storyteller.manuscript.records import MAGIC, Header, Seal, Snapshot, text_bytes
-from storyteller.manuscript.shelf import new_place, next_generation
-from storyteller.paths import private_dir
+from storyteller.manuscript.shelf import journal_folder, new_place, next_generation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from storyteller.disk import Disk
@@ -33,14 +32,22 @@ if TYPE_CHECKING:
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def write_in_place(target: Path, data: bytes, disk: Disk = os) -> os.stat_result:
+def write_in_place(
+    target: Path, data: bytes, last_check: Callable[[], None], disk: Disk = os
+) -> os.stat_result:
     """Make `data` the content of the existing file `target`, which keeps its inode, names, owner and attributes.
+
+    Args:
+        target: a plain file.
+        data: the whole content.
+        last_check: called when all is ready; may raise a DocumentError to call it off.
+        disk: where to write.
 
     Returns:
         The file's status afterwards.
 
     Raises:
-        DocumentError: no copy of the old content could be kept; the file is untouched.
+        DocumentError: `last_check` said so, or no copy of the old content could be kept; the file is untouched.
         OSError: the write failed; the old content was put back, or is kept for recovery.
     """
     fd = disk.open(target, _OPEN)
@@ -53,6 +60,7 @@ def write_in_place(target: Path, data: bytes, disk: Disk = os) -> os.stat_result
                 f"{shown(target)} has grown too large to be kept safe. Save under another name."
             )
         with _copy_kept(target, old, status, data, disk):
+            last_check()
             try:
                 _overwrite(fd, len(old), data, disk)
             except OSError:
@@ -84,7 +92,7 @@ def _mode_restored(fd: int, before: os.stat_result, disk: Disk) -> os.stat_resul
 
 @contextlib.contextmanager
 def _copy_kept(target: Path, old: bytes, status: os.stat_result, new: bytes, disk: Disk) -> Iterator[None]:
-    """A verified copy of `old` on disk, removed when the block succeeds and left for recovery when it does not."""
+    """A verified copy of `old` on disk, left there for recovery if the block is torn off or fails to write."""
     place = new_place(target, "before")
     try:
         fd = _write_copy(place, _copy_bytes(target, old, status, new), disk)
@@ -94,11 +102,21 @@ def _copy_kept(target: Path, old: bytes, status: os.stat_result, new: bytes, dis
             f" ({error.strerror}). Save it under another name."
         ) from error
     try:
-        yield
-        with contextlib.suppress(OSError):  # it is dropped later, as its file holds the new text
-            disk.unlink(place)
+        try:
+            yield
+        except DocumentError:  # called off before the first byte
+            _drop(place, disk)
+            raise
+        _drop(place, disk)
     finally:
         disk.close(fd)
+
+
+def _drop(place: Path, disk: Disk) -> None:
+    with contextlib.suppress(
+        OSError
+    ):  # looking for recoveries drops it too: its file holds one text or the other
+        disk.unlink(place)
 
 
 def _copy_bytes(target: Path, old: bytes, status: os.stat_result, new: bytes) -> bytes:
@@ -117,7 +135,7 @@ def _copy_bytes(target: Path, old: bytes, status: os.stat_result, new: bytes) ->
 
 def _write_copy(place: Path, data: bytes, disk: Disk) -> int:
     """Write the copy, read it back, and return it open and locked."""
-    folder = private_dir(place.parent)
+    folder = journal_folder(disk)
     with temporary_beside(place, disk=disk) as temporary:
         temporary.write(data)
         if _read(temporary.path, len(data), disk) != data:

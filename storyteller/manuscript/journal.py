@@ -180,6 +180,7 @@ class Journal:
                 if trouble is not None and self._due is None:
                     self._due = time.monotonic() + _RETRY_S
                 self._changed.notify_all()
+        self._file.close()
 
     def _wait_s(self) -> float | None:
         """How long until there is something to write; None while nothing is."""
@@ -196,8 +197,6 @@ class Journal:
                 self._file.remove()
             else:
                 self._file.write(work.latest.text, work.latest.cursor, known)
-            if work.end is not None:
-                self._file.close()
         except OSError as error:
             return _sentence(error.strerror)
         except Exception as error:  # noqa: BLE001  a fault of ours must not end the thread that guards the text

@@ -16,8 +16,7 @@ from storyteller.disk import sync_directory, sync_file, write_all_at
 from storyteller.liveness import this_process
 from storyteller.manuscript.difference import changed_span
 from storyteller.manuscript.records import MAGIC, Cursor, Delta, Header, Seal, Snapshot, text_bytes
-from storyteller.manuscript.shelf import new_place, next_generation
-from storyteller.paths import private_dir
+from storyteller.manuscript.shelf import journal_folder, new_place, next_generation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,11 +59,6 @@ class JournalFile:
         self._generation: int | None = None
         self._written: _Written | None = None
 
-    @property
-    def exists(self) -> bool:
-        """Whether anything lies on disk."""
-        return self._written is not None
-
     def departs_from(self, on_disk: Fingerprint | None) -> bool:
         """Whether the journal's text departs from this version of the document."""
         return self._written is not None and self._written.on_disk == on_disk
@@ -98,7 +92,7 @@ class JournalFile:
 
     def _start(self, text: str, cursor: Cursor, on_disk: Fingerprint | None) -> None:
         """Write the whole text to a new file that takes the journal's name."""
-        folder = private_dir(self.path.parent)
+        folder = journal_folder(self._disk)
         seal = Seal()
         first = Snapshot(text_bytes(text), cursor, time.time())
         data = MAGIC + seal.wrap([self._header(on_disk), first])

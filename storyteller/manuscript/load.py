@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.atomic import is_temporary_name
@@ -15,6 +14,8 @@ from storyteller.manuscript.encoding import UTF8, Encoding, decode
 from storyteller.manuscript.fingerprint import Fingerprint, fingerprint
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from storyteller.disk import Disk
 
 MAX_BYTES: Final = 64 << 20
@@ -48,7 +49,7 @@ def load(path: Path, *, disk: Disk = os) -> Loaded:
     Raises:
         DocumentError: it is no plain file, larger than 64 MB, in a folder that does not exist, or not readable.
     """
-    named = Path(path).absolute()
+    named = path.absolute()
     try:
         target, status = find_target(named, disk)
         if is_temporary_name(target.name):

@@ -74,7 +74,8 @@ class DocumentLock:
         """Let go; never raises."""
         if self._fd is not None and self._path is not None:
             with contextlib.suppress(OSError):
-                self._path.unlink()  # while it is still ours: nobody can have taken it meanwhile
+                if _still_at(self._path, self._fd):
+                    self._path.unlink()  # before letting go: nobody can have taken it meanwhile
             os.close(self._fd)
         self._fd = self._path = None
 

@@ -117,7 +117,8 @@ def _examine(place: Path, on_skipped: Callable[[str], None]) -> tuple[tuple[bool
             return None
         recovery = _judge(place, replayed, status.st_mtime_ns)
         if recovery is None:
-            place.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                place.unlink()
             return None
         return (header.purpose == "unsaved", header.generation), recovery
 

@@ -193,7 +193,9 @@ def _replace(target: Path, old: os.stat_result | None, data: bytes, guard: _Guar
         temporary.write(data)
         if old is not None:
             carry_over(target, old, temporary.fd, disk)
-            sync_file(temporary.fd, disk)
+            sync_file(
+                temporary.fd, disk
+            )  # so that the power cannot fail between the text and its permissions
         written = fingerprint(disk.fstat(temporary.fd), data)
         temporary.close()
         guard.check()
@@ -206,6 +208,5 @@ def _replace(target: Path, old: os.stat_result | None, data: bytes, guard: _Guar
 
 
 def _in_place(target: Path, data: bytes, guard: _Guard, disk: Disk, *notes: str) -> Saved:
-    guard.check()
-    status = write_in_place(target, data, disk)
+    status = write_in_place(target, data, guard.check, disk)
     return Saved(fingerprint(status, data), notes)

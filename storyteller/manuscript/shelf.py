@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
 from typing import TYPE_CHECKING, Final, Literal
 
-from storyteller.disk import read_all
+from storyteller.disk import read_all, sync_directory
 from storyteller.liveness import hold
 from storyteller.manuscript.fingerprint import document_key
 from storyteller.manuscript.records import Header, read_header
-from storyteller.paths import journal_dir
+from storyteller.paths import journal_dir, private_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from storyteller.disk import Disk
+
 UNTITLED: Final = "untitled"
 _NAME: Final = re.compile(r"\A(?P<key>[0-9a-f]{20}|untitled)-[0-9a-f]{16}\.(?:journal|before)\Z")
 _HEADER_BYTES: Final = 16 << 10
-_OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SAFELY: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOT_WRITABLE: Final = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def journal_folder(disk: Disk) -> Path:
+    """The journals' folder, made where it is missing, and on the disk by name all the way down.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = journal_dir()
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    private_dir(folder)
+    for path in missing:
+        sync_directory(path.parent, disk)
+    return folder
 
 
 def new_place(document: Path | None, kind: Literal["journal", "before"]) -> Path:
@@ -31,7 +49,8 @@ def new_place(document: Path | None, kind: Literal["journal", "before"]) -> Path
 
 def journals_of(document: Path | None) -> Iterator[Path]:
     """All journals of one document, or of all that have no name."""
-    return (path for path, key in _all_journals() if key == _key(document))
+    wanted = _key(document)
+    return (path for path, key in _all_journals() if key == wanted)
 
 
 def named_journals() -> Iterator[Path]:
@@ -52,7 +71,12 @@ def taken(path: Path) -> Iterator[tuple[int, bool | None]]:
     Raises:
         OSError: it cannot be opened.
     """
-    fd = os.open(path, _OPEN)
+    try:
+        fd = os.open(path, os.O_RDWR | _SAFELY)  # some file systems lock only what may be written
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        fd = os.open(path, os.O_RDONLY | _SAFELY)
     try:
         yield fd, hold(fd)
     finally:
@@ -62,7 +86,7 @@ def taken(path: Path) -> Iterator[tuple[int, bool | None]]:
 def header_of(path: Path) -> Header | None:
     """What a journal says about itself; None where it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | _SAFELY)
     except OSError:
         return None
     try:
