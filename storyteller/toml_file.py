@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LIMIT: Final = 1_000_000  # bytes; a person's settings are a few kilobytes
+_DOTS: Final = 1_000  # in a line: tomllib takes minutes over a key of 100,000 dotted parts
 
 
 def read_toml(path: Path) -> dict[str, object]:
@@ -31,7 +32,12 @@ def read_toml(path: Path) -> dict[str, object]:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror or error}.") from error
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        if any(line.count(".") > _DOTS for line in text.split("\n")):
+            raise SettingsError(
+                f"{path} has a line of over {_DOTS} dots, which no settings file needs. Break it up."
+            )
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:

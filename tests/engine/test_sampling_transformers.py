@@ -112,10 +112,10 @@ def test_no_repeat_ngram(size: int) -> None:
 
 def test_logit_bias() -> None:
     logits = some_logits(50)
-    bias = {(3,): 2.5, (7,): -1.0, (49,): -30.0}
-    expected = by_them(theirs.SequenceBiasLogitsProcessor(bias), logits)
-    ids = torch.tensor([token for (token,) in bias])
-    assert torch.equal(logit_bias(logits, ids, torch.tensor(list(bias.values()))), expected)
+    expected = by_them(theirs.SequenceBiasLogitsProcessor([[[3], 2.5], [[7], -1.0], [[49], -30.0]]), logits)
+    assert torch.equal(
+        logit_bias(logits, torch.tensor([3, 7, 49]), torch.tensor([2.5, -1.0, -30.0])), expected
+    )
 
 
 def test_banned_tokens() -> None:
@@ -157,14 +157,15 @@ def test_the_steps_in_our_order_are_those_of_generate(settings: SamplerSettings)
     for seed in range(10):
         logits = some_logits(3000, seed)
         expected = by_them(theirs.TemperatureLogitsWarper(settings.temperature), logits)
-        for value, neutral, processor in (
+        in_their_order: tuple[tuple[float, float, Any], ...] = (
             (settings.top_k, 0, theirs.TopKLogitsWarper),
             (settings.top_p, 1.0, theirs.TopPLogitsWarper),
             (settings.min_p, 0.0, theirs.MinPLogitsWarper),
             (settings.typical_p, 1.0, theirs.TypicalLogitsWarper),
             (settings.epsilon_cutoff, 0.0, theirs.EpsilonLogitsWarper),
             (settings.eta_cutoff, 0.0, theirs.EtaLogitsWarper),
-        ):
+        )
+        for value, neutral, processor in in_their_order:
             if value != neutral:
                 expected = by_them(processor(value), expected)
         ids, scores = candidates(logits, settings)

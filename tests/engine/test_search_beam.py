@@ -126,6 +126,7 @@ def test_with_as_many_beams_as_texts_the_best_of_all_is_found() -> None:
 
 def test_logprobs_are_the_model_s_own_whatever_was_adjusted() -> None:
     model = tiny_gpt2(2)
+    model.requires_grad_(False)
     for found in beam_search(
         NaiveDecoder(model, eos=VOCAB),
         PROMPT,

@@ -30,7 +30,8 @@ def tiny_gpt2(seed: int = 0, *, vocab_size: int = 61, eos: int = 0, n_positions:
         embd_pdrop=0.0,
         resid_pdrop=0.0,
     )
-    return GPT2LMHeadModel(config).eval()
+    model: Any = GPT2LMHeadModel(config)
+    return model.eval()
 
 
 class NaiveDecoder:
