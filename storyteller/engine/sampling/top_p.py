@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from torch import Tensor
 
-# A nucleus of a language model is nearly always smaller. Sorting 50,257 logits on a CPU takes 3.3 ms,
-# finding the 1,024 largest 0.1 ms.
-_WIDE: Final = 1024
+# A nucleus is nearly always small: the 1,024 largest of 50,257 logits take a CPU 0.2 ms to find, the
+# 8,192 largest 0.5 ms, sorting all of them 3.3 ms.
+_WIDTHS: Final = (1024, 8192)
 
 
 def top_p(logits: Tensor, p: float) -> Tensor:
@@ -27,10 +27,12 @@ def top_p(logits: Tensor, p: float) -> Tensor:
 def top_p_floor(logits: Tensor, p: float) -> Tensor:
     """The smallest of `logits` (n,) inside the nucleus, a scalar."""
     normaliser = logits.logsumexp(0)
-    floor, settled = _floor_among(logits.topk(min(_WIDE, len(logits))).values, normaliser, p)
-    if not settled and len(logits) > _WIDE:
-        floor, _ = _floor_among(logits.sort(descending=True).values, normaliser, p)
-    return floor
+    for width in _WIDTHS:
+        if width < len(logits):
+            floor, settled = _floor_among(logits.topk(width).values, normaliser, p)
+            if settled:
+                return floor
+    return _floor_among(logits.sort(descending=True).values, normaliser, p)[0]
 
 
 def _floor_among(largest_first: Tensor, normaliser: Tensor, p: float) -> tuple[Tensor, bool]:
