@@ -130,13 +130,22 @@ class StorytellerApp(App[None], inherit_bindings=False):
     @property
     def room(self) -> Room | None:
         """The room, wherever it is under dialogs."""
-        rooms = [screen for screen in self.screen_stack if isinstance(screen, Room)] if self._screen_stack else []
+        rooms = (
+            [screen for screen in self.screen_stack if isinstance(screen, Room)] if self._screen_stack else []
+        )
         return rooms[-1] if rooms else None
 
     async def open_room(self, session: DocumentSession) -> None:
         """Leave the present document, which was dealt with, and go to another."""
         self._session = session
         await self.switch_screen(Room(session))
+
+    def action_command_palette(self) -> None:
+        """Everything that can be done now."""
+        from textual.command import CommandPalette
+
+        if not CommandPalette.is_open(self):
+            self.push_screen(CommandPalette(placeholder="What would you like to do?"))
 
     # What is said
 

@@ -226,7 +226,7 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def refresh_lines(self) -> None:
         """Draw the lines as things stand."""
-        if not self.is_mounted:
+        if not self.is_attached:
             return
         page, session = self.page, self.session
         manuscript = Manuscript(
@@ -268,10 +268,11 @@ class Desk(Screen[None], inherit_bindings=False):
         self.add_class("-noticing")
         if self._notice_timer is not None:
             self._notice_timer.stop()
-        self._notice_timer = self.set_timer(seconds or 5 + len(sentence) / 20, self._notice_over)
+        self._notice_timer = self.set_timer(seconds or 5 + len(sentence) / 20, self.quiet)
         self.refresh_lines()
 
-    def _notice_over(self) -> None:
+    def quiet(self) -> None:
+        """The notice in the status line has had its time."""
         self._notice = None
         self.remove_class("-noticing")
         self.refresh_lines()

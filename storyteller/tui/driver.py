@@ -48,7 +48,9 @@ class TerminalDriver(LinuxDriver):
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        terminal = next(file for file in (sys.__stderr__, sys.__stdout__, sys.__stdin__) if file and file.isatty())
+        terminal = next(
+            file for file in (sys.__stderr__, sys.__stdout__, sys.__stdin__) if file and file.isatty()
+        )
         self._outlet = Outlet(
             terminal.fileno(),
             terminal.encoding or "utf-8",

@@ -103,7 +103,14 @@ class FindBar(Vertical):
 
     def action_switch(self, name: str) -> None:
         """Turn one of the switches over."""
-        self._query = replace(self._query, **{name: not getattr(self._query, name)})
+        on = not getattr(self._query, name)
+        match name:
+            case "case":
+                self._query = replace(self._query, case=on)
+            case "words":
+                self._query = replace(self._query, words=on)
+            case "regex":
+                self._query = replace(self._query, regex=on)
         self._look()
 
     def action_replace_all(self) -> None:
@@ -135,8 +142,4 @@ class FindBar(Vertical):
         for key, name, words in switches:
             on = getattr(self._query, name)
             parts += [(f"{'●' if on else '○'} {words}", "$room-accent" if on else ""), f" {key}   "]
-        parts.append("Enter ↑↓ step   ")
-        if self.has_class("-replacing"):
-            parts.append("Enter replace   ^R replace all   ")
-        parts.append("Esc back")
         self.query_one("#find-switches", Static).update(Content.assemble(*parts))

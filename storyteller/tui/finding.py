@@ -12,10 +12,16 @@ from storyteller.tui.findbar import FindBar
 class FindingDesk(Desk):
     """The find line asks, the page looks, the count stands beside the question."""
 
+    @property
+    def finding(self) -> bool:
+        """Whether the find line is open."""
+        return bool(self.query_one(FindBar).display)
+
     async def open_find(self, *, replacing: bool) -> None:
         """Show the find line, with the selection in it."""
         self.set_focus_mode(on=False)
         self.query_one(FindBar).open(text=self.page.selected_text, replacing=replacing)
+        self.refresh_lines()
 
     async def step_find(self, by: int) -> None:
         """The next or previous match of what was looked for last."""
@@ -74,3 +80,4 @@ class FindingDesk(Desk):
     def _find_left(self) -> None:
         self.page.clear_find()
         self.page.focus()
+        self.refresh_lines()

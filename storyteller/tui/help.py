@@ -28,9 +28,8 @@ _GROUPS: Final = {
 }
 _OPENING: Final = (
     "Write. Press Tab and the model writes on, dimmed: keep all of it, a word, a sentence or a line, "
-    "or type on and it is gone. Nothing of it is in your text until you keep it.\n"
-    "Keys without a word of their own are the usual ones of an editor. Any of these can be changed: "
-    "look for “key map” in the palette."
+    "or type on and it is gone. Nothing of it is in your text until you keep it. "
+    "All keys can be changed: “Change the keys” in the palette says how."
 )
 
 

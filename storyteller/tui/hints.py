@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from storyteller.tui.acts.act import Act
     from storyteller.tui.keymap import KeyMap
 
-State = Literal["idle", "loading", "streaming", "ready", "hidden", "selection", "reading"]
+State = Literal["idle", "loading", "streaming", "ready", "hidden", "selection", "finding", "reading"]
 
 HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
     "idle": (
@@ -46,7 +46,9 @@ HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
     "hidden": (("page.continue", "show it"), ("page.escape", "stop it")),
     "selection": (("page.copy", "copy"), ("page.cut", "cut"), ("page.paste", "paste over it")),
     "reading": (("file.save_as", "save a copy"),),
+    "finding": (),
 }
+FINDING: Final = ("Enter next", "↑ previous", "^R replace all", "Esc back")
 ALWAYS: Final = (("app.palette", ""), ("app.help", ""))
 
 
@@ -54,6 +56,8 @@ def hint_pieces(
     state: State, acts: Mapping[str, Act], keymap: KeyMap, *, leave_out: frozenset[str] = frozenset()
 ) -> tuple[list[Piece], list[Piece]]:
     """The left and right pieces of the hint line. Acts that do not exist or have no key are not named."""
+    if state == "finding":
+        return [Piece(words, rank=-place) for place, words in enumerate(FINDING)], []
     named = [item for item in HINTS[state] if item[0] not in leave_out]
     left = [
         Piece(f"{key} {word}", rank=len(named) - place)
@@ -61,8 +65,6 @@ def hint_pieces(
         if act_id in acts and (key := keymap.shown(acts[act_id]))
     ]
     right = [
-        Piece(key, rank=99)
-        for act_id, _ in ALWAYS
-        if act_id in acts and (key := keymap.shown(acts[act_id]))
+        Piece(key, rank=99) for act_id, _ in ALWAYS if act_id in acts and (key := keymap.shown(acts[act_id]))
     ]
     return left, right

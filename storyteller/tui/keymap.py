@@ -103,7 +103,9 @@ def bindings(acts: Iterable[Act]) -> list[Binding]:
     An act without keys is bound to a name no terminal sends, so that `keymap.toml` can give it one.
     """
     return [
-        Binding(act.keys or _unbound(act), f"act('{act.id}')", act.title, show=False, priority=True, id=act.id)
+        Binding(
+            act.keys or _unbound(act), f"act('{act.id}')", act.title, show=False, priority=True, id=act.id
+        )
         for act in acts
     ]
 

@@ -43,7 +43,11 @@ class KeyStream:
         data, self._held = self._held + data, b""
         pieces: list[str | Pasted] = []
         while data:
-            data = self._keys(data, pieces, full) if self._paste is None else self._pasted(self._paste, data, pieces)
+            data = (
+                self._keys(data, pieces, full)
+                if self._paste is None
+                else self._pasted(self._paste, data, pieces)
+            )
         return pieces
 
     def end_paste(self) -> list[str | Pasted]:

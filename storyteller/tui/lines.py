@@ -47,9 +47,8 @@ def line_up(left: Sequence[Piece], right: Sequence[Piece], width: int, gap: int 
     on_right = [piece for piece in kept if any(piece is other for other in right)]
     on_left = [piece for piece in kept if not any(piece is other for other in on_right)]
     space = width - _width(on_left, gap) - _width(on_right, gap)
-    return Content.assemble(
-        *_joined(on_left, gap), " " * max(0, space if on_right else 0), *_joined(on_right, gap)
-    )
+    parts = _joined(on_left, gap, after=max(0, space) if on_right else 0)
+    return Content.assemble(*parts, *_joined(on_right, gap))
 
 
 class Line(Widget):
@@ -96,11 +95,10 @@ def _cut(text: str, width: int) -> str:
     return set_cell_size(display_line(text), width - 1).rstrip() + "…" if width > 1 else "…"
 
 
-def _joined(pieces: Sequence[Piece], gap: int) -> list[str | tuple[str, str]]:
-    parts: list[str | tuple[str, str]] = []
-    for piece in pieces:
-        if parts:
-            parts.append(" " * gap)
-        text = display_line(piece.text)
-        parts.append((text, piece.style) if piece.style else text)
-    return parts
+def _joined(pieces: Sequence[Piece], gap: int, *, after: int = 0) -> list[tuple[str, str]]:
+    """The pieces as styled text, each with the space that follows it: an export as SVG drops leading blanks."""
+    if not pieces:
+        return [(" " * after, "")]
+    *others, last = pieces
+    spaced = [(piece, gap) for piece in others] + [(last, after)]
+    return [(display_line(piece.text) + " " * blanks, piece.style) for piece, blanks in spaced]

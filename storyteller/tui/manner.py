@@ -72,11 +72,16 @@ def sliders(manner: Manner) -> tuple[Slider, Slider, Slider]:
     words = round(manner.max_tokens / _TOKENS_PER_WORD / 5) * 5
     length = LENGTHS.index(_nearest(manner.max_tokens)) / (len(LENGTHS) - 1)
     return (
-        Slider("randomness", "to the left the likely word, to the right the surprising one", manner.randomness, chance),
+        Slider(
+            "randomness",
+            "left: the likely word; right: the surprising",
+            manner.randomness,
+            chance,
+        ),
         Slider("length", "how far one Tab goes", length, f"about {words} words"),
         Slider(
             "repetition",
-            "to the left free to repeat itself, to the right held back from it",
+            "left: free to repeat; right: held back",
             manner.repetition,
             f"penalty {settings.repetition_penalty:g}, DRY {settings.dry_multiplier:g}",
         ),

@@ -28,7 +28,9 @@ class ActProvider(Provider):
         for room, act in self._acts():
             score = matcher.match(f"{act.title} {act.about}")
             if score > 0:
-                yield Hit(score, self._shown(room, act), partial(room.act, act.id), text=act.title, help=act.about)
+                yield Hit(
+                    score, self._shown(room, act), partial(room.act, act.id), text=act.title, help=act.about
+                )
 
     async def discover(self) -> Hits:
         """All of them."""

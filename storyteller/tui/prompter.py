@@ -308,7 +308,9 @@ class Prompter:
 
     def _put_on_page(self, take: LiveTake) -> None:
         old = take.offer
-        take.offer = self.page.open_offer(old.generation, old.take, text=old.whole, streaming=take.finish is None)
+        take.offer = self.page.open_offer(
+            old.generation, old.take, text=old.whole, streaming=take.finish is None
+        )
         self._by_offer[take.offer] = take
         self.shown = take
 

@@ -72,7 +72,8 @@ class Room(FindingDesk):
         self.prompter = Prompter(self.page, self.witness, document=self.document_name)
         self.manner = self._first_manner()
         self._pauses = Pauses(app.settings.auto_offer_delay_s)
-        self.model_changed()
+        self.prompter.model = app.model.ready
+        self._use_adapters()
 
     def _first_manner(self) -> Manner:
         from storyteller.engine.presets import load_presets, shipped_presets
@@ -135,6 +136,7 @@ class Room(FindingDesk):
 
     @on(ContinueRequested)
     def _continue_requested(self) -> None:
+        self.quiet()
         if not self.prompter.unhide():
             self.ask()
         self.refresh_lines()
@@ -346,7 +348,8 @@ class Room(FindingDesk):
     def hint_pieces(self) -> tuple[list[Piece], list[Piece]]:
         """The keys worth knowing now."""
         absent = {"page.give-back"} if not self.page.can_give_back else set()
-        if not self.prompter.place[1]:
+        number, count = self.prompter.place
+        if count <= (1 if number else 0):
             absent.add("offer.previous")
         return hint_pieces(self.state, BY_ID, self.keymap, leave_out=frozenset(absent))
 
@@ -354,6 +357,8 @@ class Room(FindingDesk):
     def state(self) -> State:
         """What the hint line is about."""
         page, prompter = self.page, self.prompter
+        if self.finding:
+            return "finding"
         if page.offer is not None and page.offer_open:
             return "streaming" if page.offer.streaming else "ready"
         if prompter.asking is not None and prompter.hidden is not None:

@@ -84,7 +84,10 @@ async def _run(
     from storyteller.tui.app import StorytellerApp
     from storyteller.tui.signals import signals_answered
 
-    feedback = FeedbackWriter(FeedbackLog(refusals=refusals(settings)), warn=lambda sentence: app.say(sentence))  # noqa: PLW0108 - there is no app yet
+    def warn(sentence: str) -> None:
+        app.say(sentence)
+
+    feedback = FeedbackWriter(FeedbackLog(refusals=refusals(settings)), warn=warn)
     try:
         app = StorytellerApp(
             engine, document, settings, feedback, adapters=options.adapters, warnings=tuple(warnings)

@@ -31,7 +31,9 @@ class DocumentSession:
     is called for every change, and `close` in the end, whatever happened in between.
     """
 
-    def __init__(self, path: Path | None, text: str, encoding: Encoding, fingerprint: Fingerprint | None) -> None:
+    def __init__(
+        self, path: Path | None, text: str, encoding: Encoding, fingerprint: Fingerprint | None
+    ) -> None:
         self.path = path
         self.encoding = encoding
         self.read_only: str | None = None  # why it cannot be saved here, as a sentence
@@ -68,6 +70,10 @@ class DocumentSession:
         """What the top line calls it."""
         return self.path.name if self.path else UNTITLED
 
+    def is_at(self, path: Path) -> bool:
+        """Whether `path` is the document's own."""
+        return path.absolute() == self.path
+
     @property
     def is_new(self) -> bool:
         """There is no such file yet."""
@@ -86,7 +92,9 @@ class DocumentSession:
     def begin(self) -> None:
         """Start the journal."""
         if self._journal is None:
-            self._journal = Journal.open(self.path, self._saved_text, self._fingerprint, encoding=self.encoding)
+            self._journal = Journal.open(
+                self.path, self._saved_text, self._fingerprint, encoding=self.encoding
+            )
 
     def edited(self, text: str, cursor: Cursor) -> None:
         """The text is now this. Cheap."""
@@ -116,7 +124,7 @@ class DocumentSession:
             DocumentError: nothing was lost; the message says why and what to do. See `manuscript.save.save`.
         """
         async with self._saving:
-            target = path.absolute() if path is not None else self.path
+            target = self.path if path is None or self.is_at(path) else path
             if target is None:
                 raise SaveFailed("This page has no name yet. Save it under one.")
             moving = target != self.path
@@ -144,23 +152,20 @@ class DocumentSession:
             self.dirty = False
             return saved.notes
 
-    def take_over(self, path: Path) -> Owner | None:
-        """Who else has `path` open; None: nobody, it may be saved there."""
-        lock = DocumentLock()
-        try:
-            return None if path.absolute() == self.path else lock.acquire(path.absolute())
-        finally:
-            lock.release()
-
     async def reload(self) -> str:
         """The text as it stands on disk now, which becomes the saved one.
 
         Raises:
             DocumentError: it cannot be read; nothing was changed.
         """
-        assert self.path is not None
+        if self.path is None:
+            raise SaveFailed("This page has no file yet. Save it first.")
         loaded = await asyncio.to_thread(load, self.path)
-        self.encoding, self._fingerprint, self.read_only = loaded.encoding, loaded.fingerprint, loaded.read_only
+        self.encoding, self._fingerprint, self.read_only = (
+            loaded.encoding,
+            loaded.fingerprint,
+            loaded.read_only,
+        )
         self._saved_text, self.dirty = loaded.text, False
         if self._journal is not None:
             self._journal.close(discard=True)
@@ -179,5 +184,5 @@ class DocumentSession:
         if self._journal is not None:
             self._journal.close(discard=True)
             self._journal = None
-        self.path = path
-        self.owner = self._lock.acquire(path)
+        self.path = path.absolute()
+        self.owner = self._lock.acquire(self.path)

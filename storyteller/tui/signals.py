@@ -14,7 +14,9 @@ ENDING: Final = (signal.SIGHUP, signal.SIGTERM)
 
 
 @contextmanager
-def signals_answered(*, on_ending: Callable[[int], object], on_interrupt: Callable[[], object]) -> Iterator[None]:
+def signals_answered(
+    *, on_ending: Callable[[int], object], on_interrupt: Callable[[], object]
+) -> Iterator[None]:
     """While inside, SIGHUP and SIGTERM call `on_ending` with their number, SIGINT calls `on_interrupt`; in the event loop.
 
     A SIGHUP that was ignored (`nohup`) is answered too: it comes when nobody can see or type any more.

@@ -87,7 +87,9 @@ def _mix(genre: str, adapters: Sequence[AdapterWeight]) -> str:
     if not adapters:
         return genre
     return " + ".join(
-        adapter.name if len(adapters) == 1 and adapter.weight == 1.0 else f"{adapter.name} {_weight(adapter.weight)}"
+        adapter.name
+        if len(adapters) == 1 and adapter.weight == 1.0
+        else f"{adapter.name} {_weight(adapter.weight)}"
         for adapter in adapters
     )
 

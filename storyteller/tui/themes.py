@@ -87,7 +87,9 @@ def read_theme(path: Path) -> Theme:
         try:
             Color.parse(colour)
         except ColorParseError as error:
-            raise SettingsError(f'{path}: {name} = "{colour}" is not a colour; write it as "#17130f".') from error
+            raise SettingsError(
+                f'{path}: {name} = "{colour}" is not a colour; write it as "#17130f".'
+            ) from error
     return _to_theme(path.stem, colours)
 
 
@@ -165,6 +167,13 @@ def _to_theme(name: str, file: ThemeFile) -> Theme:
         "block-cursor-background": file.panel,
         "block-cursor-foreground": file.foreground,
         "block-cursor-text-style": "bold",
+        "scrollbar": file.faint,
+        "scrollbar-hover": file.muted,
+        "scrollbar-active": file.accent,
+        "scrollbar-background": file.background,
+        "scrollbar-background-hover": file.background,
+        "scrollbar-background-active": file.background,
+        "scrollbar-corner-color": file.background,
         "border": file.accent,
         "border-blurred": file.faint,
     }

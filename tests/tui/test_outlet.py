@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import tty
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from storyteller.tui.outlet import Outlet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Terminal:
@@ -30,10 +34,8 @@ def terminal() -> Iterator[Terminal]:
     terminal = Terminal()
     yield terminal
     for descriptor in (terminal.master, terminal.slave):
-        try:
+        with contextlib.suppress(OSError):
             os.close(descriptor)
-        except OSError:
-            pass
 
 
 def test_text_arrives(terminal: Terminal) -> None:

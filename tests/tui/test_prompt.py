@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from storyteller.tui.prompt import BLOCK, REACH, beginning, context_before
 
-prose = st.integers(1, 400).map(lambda n: "".join(f"Line {i} of the manuscript is here.\n" for i in range(n * 10)))
+prose = st.integers(1, 400).map(
+    lambda n: "".join(f"Line {i} of the manuscript is here.\n" for i in range(n * 10))
+)
 
 
 def test_a_short_text_is_shown_whole() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from textual.color import Color
@@ -11,6 +11,9 @@ from textual.theme import BUILTIN_THEMES, Theme
 from storyteller import paths
 from storyteller.errors import SettingsError
 from storyteller.tui.themes import contrast, load_themes, read_theme, room_variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OWN = load_themes()[0]
 TEXT = ("room-muted", "room-accent", "room-alarm", "origin-mine", "origin-accepted", "origin-edited")
@@ -67,7 +70,9 @@ def write_theme(name: str, text: str) -> Path:
 
 
 def test_a_writers_theme_is_loaded_and_may_replace_ours() -> None:
-    write_theme("sea.toml", 'dark = true\nbackground = "#001122"\nforeground = "#ddeeff"\naccent = "#88ccff"\n')
+    write_theme(
+        "sea.toml", 'dark = true\nbackground = "#001122"\nforeground = "#ddeeff"\naccent = "#88ccff"\n'
+    )
     write_theme("paper.toml", 'dark = false\nbackground = "white"\nforeground = "black"\naccent = "#800"\n')
     themes, warnings = load_themes()
     assert warnings == []
@@ -82,13 +87,23 @@ def test_a_writers_theme_is_loaded_and_may_replace_ours() -> None:
     ("name", "text", "says"),
     [
         ("bad.toml", "dark = true", "missing required field"),
-        ("bad.toml", 'dark = true\nbackground = "[/red]"\nforeground = "#fff"\naccent = "#fff"', "not a colour"),
-        ("bad.toml", 'dark = true\nbackground = "#000"\nforeground = "#fff"\naccent = "#fff"\ncss = "x"', "css"),
+        (
+            "bad.toml",
+            'dark = true\nbackground = "[/red]"\nforeground = "#fff"\naccent = "#fff"',
+            "not a colour",
+        ),
+        (
+            "bad.toml",
+            'dark = true\nbackground = "#000"\nforeground = "#fff"\naccent = "#fff"\ncss = "x"',
+            "css",
+        ),
         ("bad.toml", "dark = ", "not TOML"),
         ("Bad Name.toml", "dark = true", "small letters"),
     ],
 )
-def test_an_unusable_theme_is_one_warning_and_the_rest_loads(name: str, text: str, says: str) -> None:  # safety 77
+def test_an_unusable_theme_is_one_warning_and_the_rest_loads(
+    name: str, text: str, says: str
+) -> None:  # safety 77
     path = write_theme(name, text)
     with pytest.raises(SettingsError, match=says):
         read_theme(path)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from storyteller.tui.acts.act import Act
 from storyteller.tui.acts.files import FILE_ACTS
 from storyteller.tui.acts.finding import FIND_ACTS
 from storyteller.tui.acts.offers import OFFER_ACTS
 from storyteller.tui.acts.page import PAGE_ACTS
 from storyteller.tui.acts.view import VIEW_ACTS
 from storyteller.tui.acts.writing import WRITING_ACTS
+
+if TYPE_CHECKING:
+    from storyteller.tui.acts.act import Act
 
 ROOM_ACTS: Final[tuple[Act, ...]] = (*OFFER_ACTS, *FILE_ACTS, *FIND_ACTS, *WRITING_ACTS, *VIEW_ACTS)
 """Bound by the room. Another screen's acts are added here."""

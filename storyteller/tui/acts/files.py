@@ -57,7 +57,12 @@ async def open_file(room: Room) -> None:
 
     folder = room.session.path.parent if room.session.path else Path.cwd()
     written = await room.asked(
-        Entry("Open", text="Which file? A new one is made when it is saved.", value=f"{folder}/", check=_check_source)
+        Entry(
+            "Open",
+            text="Which file? A new one is made when it is saved.",
+            value=f"{folder}/",
+            check=_check_source,
+        )
     )
     if written is not None and await may_leave(room):
         await _go_to(room, _path(written))
@@ -106,7 +111,6 @@ async def changed_on_disk(room: Room, state: str) -> bool:
     from storyteller.tui.dialogs.choice import Answer, Choice
 
     session = room.session
-    assert session.path is not None
     name = session.name
     if state == "deleted":
         answer = await room.asked(
@@ -141,7 +145,8 @@ async def _compared(room: Room, state: str) -> str | None:
     from storyteller.tui.dialogs.compare import Compare, differences
 
     session = room.session
-    assert session.path is not None
+    if session.path is None:
+        return None
     on_disk = await asyncio.to_thread(load, session.path)
     rows = await asyncio.to_thread(differences, on_disk.text, room.page.exact_text)
     return await room.asked(
@@ -169,7 +174,7 @@ async def _write(room: Room, path: Path | None, *, overwrite: bool = False) -> b
     try:
         notes = await session.save(text, page.cursor_location, path=path, overwrite=overwrite)
     except ChangedOnDisk as error:
-        if path is not None and path.absolute() != session.path:
+        if path is not None and not session.is_at(path):
             return await _replace(room, path)
         return await changed_on_disk(room, error.change)
     except CannotEncode as error:
@@ -188,7 +193,10 @@ async def _replace(room: Room, path: Path) -> bool:
         Choice(
             f"There is a file {display_line(path.name)} already",
             str(path),
-            [Answer("replace", "r", "replace it with this page"), Answer("save_as", "a", "choose another name")],
+            [
+                Answer("replace", "r", "replace it with this page"),
+                Answer("save_as", "a", "choose another name"),
+            ],
             leave="do not save",
         )
     )
@@ -204,7 +212,9 @@ async def _as_utf8(room: Room, error: CannotEncode, path: Path | None, *, overwr
         room.say(str(error), alarm=True)
         return False
     answer = await room.asked(
-        Choice(error.title, error.message, [Answer("utf8", "u", "save the file as UTF-8")], leave="do not save")
+        Choice(
+            error.title, error.message, [Answer("utf8", "u", "save the file as UTF-8")], leave="do not save"
+        )
     )
     if answer != "utf8":
         return False

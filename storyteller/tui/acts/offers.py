@@ -55,6 +55,14 @@ OFFER_ACTS: Final = (
     Act("offer.previous", "Previous take of this spot", previous_take, "f7,alt+up", when=on_the_page),
     Act("offer.next", "Next take of this spot", next_take, "f8,alt+down", when=on_the_page),
     Act("offer.stop", "Stop the model", lambda room: room.stop_stream(), when=is_asking),
-    Act("offer.rate_up", "This take is good", rate_up, about="Kept for teaching the model.", when=_shows_take),
-    Act("offer.rate_down", "This take is bad", rate_down, about="Kept for teaching the model.", when=_shows_take),
+    Act(
+        "offer.rate_up", "This take is good", rate_up, about="Kept for teaching the model.", when=_shows_take
+    ),
+    Act(
+        "offer.rate_down",
+        "This take is bad",
+        rate_down,
+        about="Kept for teaching the model.",
+        when=_shows_take,
+    ),
 )

@@ -10,6 +10,7 @@ from storyteller.feedback.consent import EVERYTHING
 from storyteller.manuscript.recovery import discard
 
 if TYPE_CHECKING:
+    from storyteller.manuscript.lock import Owner
     from storyteller.manuscript.recovery import Recovery
     from storyteller.tui.room import Room
 
@@ -23,9 +24,11 @@ _CONSENT: Final = (
 async def open_document(room: Room) -> None:
     """Everything between the first paint and the first key."""
     session = room.session
-    if session.owner is not None:
-        await _open_elsewhere(room)
-    if room.session.recoveries and room.is_attached:
+    if session.owner is not None and not await _open_elsewhere(room, session.owner):
+        room.leave_document()
+        room.app.exit()
+        return
+    if session.recoveries:
         await _recover(room)
     room.begin()
     for sentence in (session.read_only, session.trouble):
@@ -47,6 +50,7 @@ async def ask_consent(room: Room) -> None:
             "May storyteller learn from what you keep?",
             _CONSENT,
             [Answer("yes", "y", "yes, keep it on this machine"), Answer("no", "n", "not now")],
+            leave="ask me another time",
         )
     )
     if answer is None:
@@ -55,12 +59,11 @@ async def ask_consent(room: Room) -> None:
     room.storyteller.keep_setting("consent", answer)
 
 
-async def _open_elsewhere(room: Room) -> None:
+async def _open_elsewhere(room: Room, owner: Owner) -> bool:
+    """Ask whether two shall have it open. Whether to go on at all."""
     from storyteller.tui.dialogs.choice import Answer, Choice
 
     session = room.session
-    owner = session.owner
-    assert owner is not None
     since = datetime.fromtimestamp(owner.since).strftime("%H:%M")
     answer = await room.asked(
         Choice(
@@ -74,14 +77,10 @@ async def _open_elsewhere(room: Room) -> None:
             ],
         )
     )
-    if answer == "open":
-        return
-    if answer == "quit":
-        room.leave_document()
-        room.app.exit()
-        return
-    session.read_only = f"{session.name} is open in another storyteller, so it is for reading here."
-    session.recoveries = []
+    if answer in {"read", None}:
+        session.read_only = f"{session.name} is open in another storyteller, so it is for reading here."
+        session.recoveries = []
+    return answer != "quit"
 
 
 async def _recover(room: Room) -> None:

@@ -91,11 +91,22 @@ def suspend(room: Room) -> None:
 
 VIEW_ACTS: Final = (
     Act("view.focus", "Focus mode", toggle_focus, "f11", about="Nothing but the page."),
-    Act("view.typewriter", "Typewriter scrolling", toggle_typewriter, about="The line being written stays put."),
+    Act(
+        "view.typewriter",
+        "Typewriter scrolling",
+        toggle_typewriter,
+        about="The line being written stays put.",
+    ),
     Act("view.origins", "Colours of who wrote what", toggle_origins),
     Act("view.hints", "Line of keys", toggle_hints),
     Act("view.theme", "Theme", pick_theme, about="Lamplight, paper, or another."),
-    Act("app.palette", "Everything one can do", lambda room: room.app.action_command_palette(), "ctrl+p", listed=False),
+    Act(
+        "app.palette",
+        "Everything one can do",
+        lambda room: room.app.action_command_palette(),
+        "ctrl+p",
+        listed=False,
+    ),
     Act("app.help", "Help", show_help, "f1", about="All keys."),
     Act("app.notices", "What was said", show_notices, about="The notices of the status line."),
     Act("app.keys", "Change the keys (key map)", write_keymap, about="Makes a keymap.toml to edit."),

@@ -30,7 +30,11 @@ async def pick_genre(room: Room) -> None:
     model = room.storyteller.model.ready
     adapted = set(model.adapters) if model else set()
     rows = [
-        Row(genre.name, genre.title, "with an adapter of its own" if genre.name in adapted else f"preset {genre.preset}")
+        Row(
+            genre.name,
+            genre.title,
+            "with an adapter of its own" if genre.name in adapted else f"preset {genre.preset}",
+        )
         for genre in genres.values()
     ]
     picked = await room.asked(Picker("Genre", rows, picked=room.manner.genre))
@@ -102,18 +106,30 @@ def _document(room: Room) -> Scope:
 
 WRITING_ACTS: Final = (
     Act("view.genre", "Genre", pick_genre, "ctrl+g", about="What kind of text the model writes."),
-    Act("view.manner", "How the model writes", change_manner, "f5", about="Preset, randomness, length, repetition."),
+    Act(
+        "view.manner",
+        "How the model writes",
+        change_manner,
+        "f5",
+        about="Preset, randomness, length, repetition.",
+    ),
     Act("view.auto", "Offers that come by themselves", toggle_auto_offer),
     Act("view.sentences", "Takes that end on a whole sentence", toggle_whole_sentences),
     Act(
         "feedback.on",
         "Learn from what I keep and refuse",
-        _consent(_everything, on=True, words="What you keep and refuse is kept on this machine, to teach the model."),
+        _consent(
+            _everything,
+            on=True,
+            words="What you keep and refuse is kept on this machine, to teach the model.",
+        ),
     ),
     Act(
         "feedback.off",
         "Learn nothing any more",
-        _consent(_everything, on=False, words="Nothing more is kept. `storyteller feedback purge` erases what was."),
+        _consent(
+            _everything, on=False, words="Nothing more is kept. `storyteller feedback purge` erases what was."
+        ),
     ),
     Act(
         "feedback.genre_on",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from storyteller.engine.presets import Preset
 
 _TRACK: Final = 21  # cells of a slider
-_FOOT: Final = "↑↓ row   ←→ change   d dice   m more   Enter  keep   Esc  leave it as it was"
+_FOOT: Final = "↑↓ row   ←→ change   d dice   m more   Enter keep   Esc leave"
 
 
 class MannerDialog(Dialog[Manner]):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual.widget import Widget
 
+
 class SamplersDialog(Dialog[Manner]):
     """Returns the manner with what was changed here."""
 
@@ -50,8 +51,7 @@ class SamplersDialog(Dialog[Manner]):
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        name = event.option.id
-        assert name is not None
+        name = event.option.id or ""
         entry = Entry(
             name.replace("_", " "),
             text=f"{explain(name)} It may be {allowed(name)}.",
