@@ -79,7 +79,7 @@ class EngineClient(Conversation):
 
     @property
     def ready(self) -> Ready | None:
-        """The open model; None while there is none to answer."""
+        """The model that was opened last; None before the first, and from a death until it is open again."""
         return self._ready
 
     @property

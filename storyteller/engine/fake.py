@@ -93,6 +93,7 @@ class FakeEngine(Conversation):
         self._says = ready
         self._load: Load | None = None
         self._ready: Ready | None = None
+        self._before: Ready | None = None  # open before the load that is under way
         self._played = 0
         self._waiting: deque[Stream] = deque()
         self._signals: dict[str, CancelSignal] = {}  # of those that wait
@@ -113,7 +114,7 @@ class FakeEngine(Conversation):
 
     @property
     def ready(self) -> Ready | None:
-        """What is said to be open."""
+        """What is said to be open; None while a model loads."""
         return self._ready
 
     async def start(self, load: Load) -> None:
@@ -137,17 +138,20 @@ class FakeEngine(Conversation):
         """The model is open: what waited is served."""
         if self._load is None:
             raise ValueError("nothing is being loaded")
-        self._ready = msgspec.structs.replace(self._says, id=self._load.id)
+        self._ready = self._before = msgspec.structs.replace(self._says, id=self._load.id)
         self.streams.tell(Loading(id=self._load.id, stage="ready", fraction=1.0))
         self.streams.tell(self._ready)
         self._play_on()
 
     def fail_loading(self, error: StorytellerError) -> None:
-        """The model cannot be opened, and what waited for it fails too."""
+        """The model cannot be opened: the one before stays, or else what waited fails."""
         if self._load is None:
             raise ValueError("nothing is being loaded")
-        self._drop_everything(error)
         self.streams.tell(failed(error, self._load.id))
+        self._ready = self._before
+        if self._ready is None:
+            self._drop_everything(EngineError("Open one first.", title="No model is open"))
+        self._play_on()
 
     async def step(self, tokens: int = 1) -> int:
         """Send so many tokens, with the events before them, and wait until their reader took them in.
@@ -168,7 +172,7 @@ class FakeEngine(Conversation):
     def die(self, message: str = "It was ended by the system: killed.", *, for_good: bool = False) -> None:
         """The engine dies, as the real one's process may; it starts again unless that is for good."""
         error = EngineError(f"{message} Your text is untouched: ask again.")
-        self._ready = None
+        self._ready = self._before = None
         told = self._drop_everything(error)
         if for_good or self._load is None:
             self.streams.tell(failed(EngineError(error.message, title="The engine keeps stopping"), None))
@@ -226,6 +230,7 @@ class FakeEngine(Conversation):
     def _begin_loading(self, stage: str) -> None:
         if self._load is None:
             return
+        self._before = self._ready or self._before
         self._ready = None
         self.streams.tell(Loading(id=self._load.id, stage=stage, fraction=0.0))
         if not self._slow_load:

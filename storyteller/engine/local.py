@@ -50,7 +50,7 @@ class LocalEngine(Conversation):
 
     @property
     def ready(self) -> Ready | None:
-        """The open model."""
+        """The model that was opened last; None before the first."""
         return self._ready
 
     async def start(self, load: Load) -> None:
@@ -65,7 +65,6 @@ class LocalEngine(Conversation):
                 target=self._run, args=(self._service, self._ended), name="engine", daemon=True
             )
             self._thread.start()
-        self._ready = None
         self._service.submit(load)
 
     async def close(self) -> None:

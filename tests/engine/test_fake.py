@@ -200,9 +200,19 @@ async def test_slow_and_failing_loads() -> None:
     waiting = asyncio.create_task(all_of(engine, order()))
     await asyncio.sleep(0)
     engine.fail_loading(ModelError("It is damaged."))
-    with pytest.raises(ModelError, match="damaged"):
-        await waiting
     assert (await heard.next(Failed)).id == "other"
+    assert isinstance((await waiting)[-1], Done)  # with the model that was open before
+    await engine.close()
+
+
+async def test_a_first_load_that_fails_fails_who_waits() -> None:
+    engine = FakeEngine(slow_load=True)
+    await engine.start(Load(id="load"))
+    waiting = asyncio.create_task(all_of(engine, order()))
+    await asyncio.sleep(0)
+    engine.fail_loading(ModelError("It is damaged."))
+    with pytest.raises(EngineError, match="No model is open"):
+        await waiting
     await engine.close()
 
 
