@@ -353,6 +353,17 @@ def test_a_take_that_repeats_the_prompt_goes_back_to_its_start_at_most() -> None
     assert back.tokens <= 4
 
 
+def test_an_indentation_is_no_loop_and_endless_blanks_are() -> None:
+    blanks = PieceTokenizer([" ", "x"])
+    sampler = sampler_for(SamplerSettings(), tokenizer=blanks)
+    backs = []
+    for _ in range(60):
+        sampler.accept(1)
+        backs.append(sampler.go_back())
+    assert backs[:40] == [None] * 40
+    assert any(backs)
+
+
 def test_no_guard_no_going_back() -> None:
     sampler = sampler_for(SamplerSettings(loop_guard=False), tokenizer=WORDS)
     force(sampler, *["the"] * 50)

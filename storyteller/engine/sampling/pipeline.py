@@ -194,6 +194,8 @@ def adjusted(
     scores = subtract(scores, history.dry_penalties())
     scores = ban_tokens(scores, rules.banned)
     forbidden = {*history.repeating_ngram(), *left_behind}
+    if not forbidden:
+        return scores
     return ban_tokens(scores, torch.tensor(sorted(forbidden), dtype=torch.int64, device=scores.device))
 
 

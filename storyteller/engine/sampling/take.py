@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.decoder import TextTokenizer
+    from storyteller.engine.sampling.phrases import Found
     from storyteller.engine.settings import SamplerSettings
 
 _DRY_STEP: Final = 0.8  # what a loop adds to DRY's multiplier
+_LONGEST_INDENTATION: Final = 48  # tokens; GPT-2 has one for every blank
 _LOWEST: Final = -1e4  # a log-probability that JSON can carry, for a token forced against the model
 
 
@@ -82,16 +84,12 @@ class TakeSampler:
             settings.banned_phrases,
             tokenizer.decode_bytes(prompt_ids[-256:]) if settings.banned_phrases else b"",
         )
-        self._completed: tuple[str, int] | None = (
-            None  # the banned phrase the last token completed, its start
-        )
+        self._found: Found | None = None  # the banned phrase that the last token completed
         self._left_behind: dict[int, set[int]] = {}  # index in the take -> tokens it went back from
         self._bounds = [first_bound(settings.mirostat_tau)]  # one more than tokens accepted
-        self._drawn: tuple[int, float] | None = (
-            None  # the token sampled last and its surprise, if mirostat asks
-        )
+        self._drawn: tuple[int, float] | None = None  # the last token sampled and its surprise, for mirostat
         self._notices: list[str] = []
-        self._noticed: set[str] = set()
+        self._said: set[str] = set()
         self.budget = settings.rewind_budget
         self.generator = torch.Generator().manual_seed(seed % 2**64)
         self.needs_negative = settings.guidance_scale != 1.0
@@ -101,6 +99,10 @@ class TakeSampler:
     def ids(self) -> tuple[int, ...]:
         """The tokens accepted so far."""
         return tuple(self._history.ids[self._prompt_size :])
+
+    @property
+    def _size(self) -> int:
+        return len(self._history.ids) - self._prompt_size
 
     def sample(
         self,
@@ -131,9 +133,8 @@ class TakeSampler:
                 "The model's output is not a number; its weights or an adapter may be damaged, so try another."
             )
         scores = self._second_opinion(logits, negative, base)
-        here = len(self._history.ids) - self._prompt_size
         scores = adjusted(
-            scores, self._rules, self._history, taken=taken, left_behind=self._left_behind.get(here, ())
+            scores, self._rules, self._history, taken=taken, left_behind=self._left_behind.get(self._size, ())
         )
         if allowed is not None:
             scores = allow_only(scores, allowed)
@@ -151,25 +152,19 @@ class TakeSampler:
         self._bounds.append(bound)
         self._drawn = None
         self._history.append(token)
-        found = self._phrases.append(self._tokenizer.token_bytes(token))
-        self._completed = (found.phrase, found.start) if found is not None else None
+        self._found = self._phrases.append(self._tokenizer.token_bytes(token))
 
     def go_back(self) -> Rewind | None:
         """After `accept`: whether the take now ends in a banned phrase or a loop, and so went back to before it.
 
         The sampler has then forgotten those tokens, and will not choose the first of them there again.
         """
-        if self._completed is not None:
-            phrase, start = self._completed
-            return self._leave(start, f"a banned phrase, “{phrase}”")
-        if not self._settings.loop_guard:
-            return None
-        ids = self._history.ids
-        seen = max(0, len(ids) - 3 * LONGEST_PERIOD)
-        loop = find_loop(ids[seen:], max(0, self._prompt_size - seen))
+        if self._found is not None:
+            return self._leave(self._found.start, f"a banned phrase, “{self._found.phrase}”")
+        loop = self._loop() if self._settings.loop_guard else None
         if loop is None:
             return None
-        back = self._leave(loop + seen - self._prompt_size, "a loop")
+        back = self._leave(loop, "a loop")
         if back is not None:
             self._history.raise_dry(self._history.dry_multiplier + _DRY_STEP)
         return back
@@ -180,14 +175,14 @@ class TakeSampler:
         Raises:
             ValueError: the take has fewer.
         """
-        size = len(self._history.ids) - self._prompt_size
-        if not 0 <= tokens <= size:
-            raise ValueError(f"cannot go back {tokens} tokens in a take of {size}")
+        size = self._size - tokens
+        if tokens < 0 or size < 0:
+            raise ValueError(f"cannot go back {tokens} tokens in a take of {self._size}")
         self._history.rewind(tokens)
         self._phrases.rewind(tokens)
         del self._bounds[len(self._bounds) - tokens :]
-        self._drawn = self._completed = None
-        self._left_behind = {at: left for at, left in self._left_behind.items() if at <= size - tokens}
+        self._drawn = self._found = None
+        self._left_behind = {at: left for at, left in self._left_behind.items() if at <= size}
 
     @property
     def held_back(self) -> int:
@@ -197,14 +192,13 @@ class TakeSampler:
     @property
     def state(self) -> TakeState:
         """This place in the take."""
-        here = len(self._history.ids) - self._prompt_size
         return TakeState(
-            accepted=here,
+            accepted=self._size,
             bounds=tuple(self._bounds),
             chances=self.generator.get_state().numpy().tobytes(),
             dry_multiplier=self._history.dry_multiplier,
             budget=self.budget,
-            left_behind=tuple(self._left_behind.get(here, ())),
+            left_behind=tuple(self._left_behind.get(self._size, ())),
         )
 
     def restore(self, state: TakeState) -> None:
@@ -213,7 +207,7 @@ class TakeSampler:
         Raises:
             ValueError: the take never was there, or went back beyond it.
         """
-        self.rewind(len(self._history.ids) - self._prompt_size - state.accepted)
+        self.rewind(self._size - state.accepted)
         self._bounds = list(state.bounds)
         self.generator.set_state(torch.frombuffer(bytearray(state.chances), dtype=torch.uint8))
         self._history.raise_dry(state.dry_multiplier)
@@ -263,18 +257,31 @@ class TakeSampler:
     def _last_resort(self, logits: Tensor, allowed: Tensor | None) -> int:
         """Everything was forbidden: the best of the constraint if there is one, or the end of the text."""
         if allowed is not None and bool(allowed.any()):
-            self._notice("Every way to finish the word was banned, so a banned one was used.")
+            self._say_once("word", "Every way to finish the word was banned, so a banned one was used.")
             return greedy(allow_only(logits, allowed))
-        self._notice("The settings forbid every token here, so the text ends; ban fewer.")
+        self._say_once("end", "The settings forbid every token here, so the text ends; ban fewer.")
         return self._rules.eos
+
+    def _loop(self) -> int | None:
+        """The index in the take at which it began to go in circles; a run of blanks is an indentation, no loop."""
+        ids = self._history.ids
+        seen = max(0, len(ids) - 3 * LONGEST_PERIOD)
+        start = find_loop(ids[seen:], max(0, self._prompt_size - seen))
+        if start is None:
+            return None
+        looped = ids[seen + start :]
+        if len(looped) < _LONGEST_INDENTATION and not self._tokenizer.decode_bytes(looped).strip(b" \t"):
+            return None
+        return seen + start - self._prompt_size
 
     def _leave(self, start: int, what: str) -> Rewind | None:
         """Go back to `start`, an index in the take, if the budget lasts."""
-        tokens = len(self._history.ids) - self._prompt_size - start
+        tokens, granted = self._size - start, self._settings.rewind_budget
         if tokens > self.budget:
-            self._notice(
+            self._say_once(
+                what,
                 f"{what[0].upper()}{what[1:]} was let stand: going back would take {tokens} more tokens, "
-                f"and {self.budget} of {self._settings.rewind_budget} are left to throw away."
+                f"and {self.budget} of {granted} are left to throw away.",
             )
             return None
         self.budget -= tokens
@@ -282,14 +289,12 @@ class TakeSampler:
         self.rewind(tokens)
         self._left_behind.setdefault(start, set()).add(left)
         return Rewind(
-            tokens,
-            f"Went back {tokens} tokens from {what}; {self.budget} of {self._settings.rewind_budget} are left for this.",
+            tokens, f"Went back {tokens} tokens from {what}; {self.budget} of {granted} are left for this."
         )
 
-    def _notice(self, sentence: str) -> None:
-        kind = sentence[:24]
-        if kind not in self._noticed:
-            self._noticed.add(kind)
+    def _say_once(self, about: str, sentence: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
             self._notices.append(sentence)
 
 
