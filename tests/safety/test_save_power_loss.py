@@ -152,6 +152,18 @@ def test_21_a_journal_holds_all_that_was_flushed_after_every_prefix(tmp_path: Pa
 
 
 # safety 21
+def test_21_the_folders_made_for_the_first_journal_are_synced_by_name(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+    journal = Journal.open(tmp_path / "novel.md", "", None, disk=disk)
+    journal.update("typed", (0, 0))
+    assert journal.flush()
+    journal.close(discard=True)
+    synced = {call.path for call in disk.calls if call.name == "fsync folder"}
+    folder = paths.journal_dir()
+    assert {folder, folder.parent, folder.parent.parent, tmp_path} <= synced
+
+
+# safety 21
 def test_21_a_removed_journal_that_comes_back_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "novel.md"
     disk = FaultyDisk()

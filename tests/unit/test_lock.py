@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storyteller import paths
-from storyteller.liveness import this_process
+from storyteller.liveness import hold, this_process
+from storyteller.manuscript import lock as lock_module
 from storyteller.manuscript.lock import DocumentLock, Owner
 
 if TYPE_CHECKING:
@@ -130,3 +131,20 @@ def test_23_without_a_state_directory_it_goes_on_and_says_so(
     assert lock.trouble is not None
     assert "Not a directory" in lock.trouble
     lock.release()
+
+
+def test_a_lock_file_removed_while_it_was_being_taken_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = tmp_path / "novel.md"
+    first, second, third = DocumentLock(), DocumentLock(), DocumentLock()
+    assert first.acquire(document) is None
+
+    def hold_after_release(fd: int) -> bool | None:
+        first.release()  # its file goes after the second has opened it
+        return hold(fd)
+
+    monkeypatch.setattr(lock_module, "hold", hold_after_release)
+    assert second.acquire(document) is None
+    assert third.acquire(document) is not None
+    second.release()
