@@ -147,9 +147,11 @@ class FeedbackWriter:
 
     def _attempt(self, job: _Job[object]) -> None:
         try:
-            job.run(self._log)
-        except LibrarySetAside as aside:
-            self._tell(aside.message)
+            try:
+                job.run(self._log)
+            except LibrarySetAside as aside:
+                self._tell(aside.message)
+                job.run(self._log)  # what stood in its way is out of the way
         except LibraryError as error:
             self._give_up(error.message)
         except Exception:  # noqa: BLE001 - a fault of ours in the log must not cost the writer a word either
