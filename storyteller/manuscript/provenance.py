@@ -156,11 +156,11 @@ def written(provenance: Provenance, start: int, removed: str, inserted: str, lef
     """
     provenance.replace(start, start + len(removed), len(inserted), "mine")
     end = start + len(inserted)
-    if _same_word(left[-1:], removed[:1]) or _same_word(left[-1:], (inserted or right)[:1]):
+    if _same_word(left[-1:], (removed or right)[:1]) or _same_word(left[-1:], (inserted or right)[:1]):
         head = start - letters_before(left)
         joined = start + letters_after(inserted) if _same_word(left[-1:], inserted[:1]) else start
         _touch(provenance, head, start, head, joined)
-    if _same_word(removed[-1:], right[:1]) or _same_word((inserted or left)[-1:], right[:1]):
+    if _same_word((removed or left)[-1:], right[:1]) or _same_word((inserted or left)[-1:], right[:1]):
         tail = end + letters_after(right)
         joined = end - letters_before(inserted) if _same_word(inserted[-1:], right[:1]) else end
         _touch(provenance, end, tail, joined, tail)

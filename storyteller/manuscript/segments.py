@@ -262,30 +262,21 @@ def next_word(text: str, index: int = 0) -> int:
     if index >= len(text):
         return index
     match = _WORD_PIECE.match(text, index)
-    return next_cluster_boundary(text, match.end()) if match and match.end() > index else len(text)
-
-
-def next_cluster_boundary(text: str, index: int) -> int:
-    """`index`, moved right out of the middle of a character."""
-    if index <= 0 or index >= len(text):
-        return index
-    start = previous_cluster(text, index)
-    end = next_cluster(text, start)
-    return max(index, end)
+    return _whole(text, match.end()) if match and match.end() > index else len(text)
 
 
 def next_sentence(text: str, index: int = 0) -> int:
-    """The end of the next sentence, with the spaces before it and the quotes that close it.
+    r"""The end of the next sentence, with the spaces before it and the quotes that close it.
 
     A paragraph's end is one too; abbreviations, initials and dots before a lower-case letter are not.
-    With no end in sight it is the end of the text.
+    With no end in sight it is the end of the text. Line ends are `\n`, as everywhere in an offer.
     """
     first = index
     while first < len(text) and text[first].isspace():
         first += 1
     for match in _ENDER.finditer(text, first):
         if _ends_sentence(text, match):
-            return match.end()
+            return _whole(text, match.end())
     return len(text)
 
 
@@ -303,4 +294,13 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
 def next_line(text: str, index: int = 0) -> int:
     """The end of the next line, with the newlines before it and without the one after it."""
     match = _LINE_PIECE.match(text, index)
-    return match.end() if match else len(text)
+    return _whole(text, match.end()) if match else len(text)
+
+
+def _whole(text: str, index: int) -> int:
+    """`index`, moved right out of the middle of a character."""
+    if index <= 0 or index >= len(text):
+        return index
+    start = previous_cluster(text, index)
+    end = next_cluster(text, start)
+    return max(index, end)

@@ -44,7 +44,11 @@ async def test_words_sentences_and_lines_are_kept_by_their_keys() -> None:
         await pilot.press("end")
         assert page.exact_text == "Ada. She left. Nobody saw. End"
         assert provisional(page) == "\nThe rain went on."
-        assert [message.piece.kind for message in app.heard_of(Page.OfferTaken)] == ["word", "sentence", "line"]
+        assert [message.piece.kind for message in app.heard_of(Page.OfferTaken)] == [
+            "word",
+            "sentence",
+            "line",
+        ]
         assert_whole(page)
 
 
@@ -242,7 +246,8 @@ async def test_what_the_page_says_of_an_edit_is_what_happened() -> None:
         page.open_offer("g", text=" Lamb", streaming=False)
         await pilot.press("ctrl+right", "backspace", "ctrl+z", "ctrl+z")
         edits = [
-            (edit.start, edit.removed, edit.added, edit.origin, edit.cause) for edit in app.heard_of(Page.Edited)
+            (edit.start, edit.removed, edit.added, edit.origin, edit.cause)
+            for edit in app.heard_of(Page.Edited)
         ]
         assert edits == [
             (3, 0, 5, "accepted", "accept"),

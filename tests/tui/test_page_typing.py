@@ -19,15 +19,7 @@ async def test_typing_is_one_step_until_the_writer_pauses_moves_or_breaks_the_li
         for _ in range(6):
             await pilot.press("ctrl+z")
             texts.append(page.exact_text)
-        assert texts == ["one\nto", "one\ntwxo"[:6] + "o", "one\ntwo", "one\n", "one", "", ""] or texts == [
-            "one\nto",
-            "one\ntwxo",
-            "one\ntwo",
-            "one\n",
-            "one",
-            "",
-            "",
-        ]
+        assert texts == ["one\nto", "one\ntwxo", "one\ntwo", "one\n", "one", "", ""]
         for _ in range(5):
             await pilot.press("ctrl+y")
         assert page.exact_text == "one\nto"
@@ -54,15 +46,11 @@ async def test_a_character_is_passed_and_deleted_whole(cluster: str) -> None:
         assert page.settled_cursor == 1
         await pilot.press("delete")
         assert page.exact_text == "ab"
-        await pilot.press("ctrl+z", "right", "backspace")
-        assert page.exact_text == f"a{cluster}" if page.settled_cursor > 2 else "ab"
+        await pilot.press("ctrl+z")
+        assert page.exact_text == f"a{cluster}b"
+        await pilot.press("right", "backspace")
+        assert page.exact_text == "ab"
         assert_whole(page)
-
-
-async def test_backspace_deletes_the_whole_character_before_the_caret() -> None:
-    async with open_page(f"a{FAMILY}", caret=1 + len(FAMILY)) as (page, pilot, _):
-        await pilot.press("backspace")
-        assert page.exact_text == "a"
 
 
 async def test_words_are_deleted_to_either_side() -> None:
@@ -147,7 +135,7 @@ async def test_a_word_the_writer_changes_in_accepted_text_is_edited_and_undo_res
     provenance.put(0, 0, [(13, "accepted")])
     async with open_page("the rain fell") as (page, pilot, _):
         page.load("the rain fell", provenance=provenance, caret=8)
-        await pilot.press("s", "!", "ctrl+left", "c", "o", "l", "d", "space")
+        await pilot.press("s", "!", "ctrl+left", "ctrl+left", "c", "o", "l", "d", "space")
         assert page.exact_text == "the cold rains! fell"
         assert page.provenance.to_json() == "4a4e1m5e1m5a"
         while page._steps.last is not None:

@@ -43,11 +43,13 @@ class Draft(Sheet, inherit_bindings=False):
     Attributes:
         provenance: who wrote which character of the settled text.
         words: how many words the settled text has.
+        revision: counts the changes of the settled text.
     """
 
     def __init__(self, **options: Any) -> None:
+        self.revision = 0
         self._provisional = Provisional()
-        self._joined: tuple[int, int, str] | None = None
+        self._joined: tuple[int, str] | None = None
         super().__init__(**options)
         self._steps = History()
         self.history = self._steps  # type: ignore[assignment]  # TextArea only checkpoints and clears it
@@ -59,14 +61,11 @@ class Draft(Sheet, inherit_bindings=False):
     @property
     def exact_text(self) -> str:
         """The settled text, every newline as it is in the file, nothing provisional."""
-        stretch = self._provisional
-        if not stretch.text:
-            return self.document.text
-        if self._joined is None or self._joined[:2] != (self.document.version, stretch.start):
-            whole = self.document.text
-            settled = whole[: stretch.start] + whole[stretch.end :]
-            self._joined = (self.document.version, stretch.start, settled)
-        return self._joined[2]
+        if self._joined is None or self._joined[0] != self.revision:
+            whole, stretch = self.document.text, self._provisional
+            settled = whole[: stretch.start] + whole[stretch.end :] if stretch.text else whole
+            self._joined = (self.revision, settled)
+        return self._joined[1]
 
     @property
     def settled_length(self) -> int:
@@ -124,6 +123,7 @@ class Draft(Sheet, inherit_bindings=False):
         fits = provenance is not None and provenance.length == len(text)
         self.provenance = provenance if fits and provenance is not None else Provenance(len(text))
         self.words = count_words(text)
+        self.revision += 1
         self.place_caret(caret)
 
     def load_text(self, text: str) -> None:
@@ -252,8 +252,9 @@ class Draft(Sheet, inherit_bindings=False):
         self.record_cursor_width()
         self._edited(change.start, len(change.removed), len(change.inserted), origin, cause)
 
-    def _edited(self, start: int, removed: int, added: int, origin: Origin, cause: messages.Cause) -> None:
+    def _edited(self, start: int, removed: int, added: int, origin: Origin, cause: messages.Cause) -> None:  # noqa: ARG002
         """The settled text has changed; `page.Page` tells the app."""
+        self.revision += 1
 
     # What is provisional
 

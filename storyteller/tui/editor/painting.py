@@ -46,10 +46,6 @@ class Painter:
     def __init__(self) -> None:
         self._strips: LRUCache[Line, Strip] = LRUCache(_REMEMBERED)
 
-    def forget(self) -> None:
-        """Styles changed: paint everything anew."""
-        self._strips.clear()
-
     def paint(self, line: Line) -> Strip:
         """The strip for a line."""
         strip = self._strips.get(line)

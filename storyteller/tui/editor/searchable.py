@@ -121,6 +121,8 @@ class Searchable(Editable, inherit_bindings=False):
             self._stale = True
 
     def _mark_layers(self, row: int, start: int, end: int) -> list[Layer]:
+        if not self._matches:
+            return []
         base = self.document.row_start(row)
         settled, placed = self._provisional.settled, self._provisional.placed
         selected = tuple(sorted(self._offsets(self.selection)))

@@ -20,12 +20,13 @@ from storyteller.tui.editor.document import Document
 from storyteller.tui.editor.navigator import Navigator
 from storyteller.tui.editor.painting import Layer, Line, Painter
 from storyteller.tui.editor.paragraph import paragraph_rows
-from storyteller.tui.editor.wrap import Wrap
+from storyteller.tui.editor.wrap import LOOK_BACK, Wrap
 
 if TYPE_CHECKING:
     from rich.text import Text
     from textual import events
     from textual.document._document import Location
+    from textual.geometry import Region
     from textual.strip import Strip
 
 _NARROWEST: Final = 8  # cells; below, lines are cropped and not wrapped: nobody writes there
@@ -47,6 +48,9 @@ class Sheet(TextArea, inherit_bindings=False):
     spotlight: reactive[bool] = reactive(default=False, init=False)
     """Dim all but the paragraph of the caret."""
 
+    selection: reactive[Selection] = reactive(Selection(), init=False, always_update=True, repaint=False)
+    """Where the caret is (its `end`) and what is selected; only the lines this changes are painted again."""
+
     document: Document
     wrapped_document: Wrap
     navigator: Navigator
@@ -59,6 +63,7 @@ class Sheet(TextArea, inherit_bindings=False):
         classes: str | None = None,
     ) -> None:
         self._painter = Painter()
+        self._frame: tuple[int, int] | None = None  # width and margin, while lines are painted
         super().__init__(
             placeholder=placeholder,
             id=id,
@@ -88,9 +93,11 @@ class Sheet(TextArea, inherit_bindings=False):
         wrap = self.wrapped_document
         height = wrap.height
         splice = self.document.replace(start, end, text)
+        row = splice.row
         wrap.follow(splice)
-        if wrap.height == height and splice.removed == splice.added:
-            self.refresh_lines(wrap.y_of(splice.row), sum_of_heights(wrap, splice.row, splice.added))
+        if wrap.height == height and splice.removed == splice.added == 1 and not self.spotlight:
+            first = max(0, wrap.part_of((row, splice.column)) - LOOK_BACK)
+            self.refresh_lines(wrap.y_of(row) + first, wrap.row_height(row) - first)
         else:
             self._refresh_size()
             self.refresh()
@@ -152,6 +159,15 @@ class Sheet(TextArea, inherit_bindings=False):
 
     def _recompute_cursor_offset(self) -> None:
         self._cursor_offset = self.wrapped_document.location_to_offset(self.cursor_location)
+
+    def _watch_selection(self, previous_selection: Selection, selection: Selection) -> None:
+        before = self._cursor_offset[1]
+        super()._watch_selection(previous_selection, selection)
+        if not (previous_selection.is_empty and selection.is_empty) or self.spotlight:
+            self.refresh()
+        else:
+            self.refresh_lines(before)
+            self.refresh_lines(self._cursor_offset[1])
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:  # noqa: ARG002
         """Scroll so that the caret is in sight, with some lines around it; at its height in typewriter mode."""
@@ -220,27 +236,30 @@ class Sheet(TextArea, inherit_bindings=False):
 
     # Painting
 
-    def notify_style_update(self) -> None:
-        """Forget every painted line: colours changed."""
-        self._painter.forget()
-        super().notify_style_update()
-
     def get_line(self, line_index: int) -> Text:
         """A row as it is shown: one character for each of its own, controls made visible."""
         text = super().get_line(line_index)
         text.plain = editor_line(text.plain)
         return text
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The visual lines of a part of the window."""
+        self._frame = self._room, self.gutter_width
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._frame = None
+
     def render_line(self, y: int) -> Strip:
         """Visual line `y` of the window."""
+        width, margin = self._frame or (self._room, self.gutter_width)
         base = self._theme.base_style or Style.null()
         wrap = self.wrapped_document
         place = wrap.line_at(y + self.scroll_offset.y)
-        width = self._room
         if place is None:
             return self._painter.paint(Line("", base, (), 0, width, 1))
         if not self.document.length and self.placeholder:
-            return self._placeholder_line(base, width)
+            return self._placeholder_line(base, width, margin)
         row, part = place
         start, end = wrap.bounds(row, part)
         if not wrap.width:
@@ -253,15 +272,15 @@ class Sheet(TextArea, inherit_bindings=False):
             if layer.start < reach and layer.end > start
         )
         text = self.document[row][start:end]
-        return self._painter.paint(Line(text, base, layers, self.gutter_width, width, self.indent_width))
+        return self._painter.paint(Line(text, base, layers, margin, width, wrap.tab_width))
 
-    def _placeholder_line(self, base: Style, width: int) -> Strip:
+    def _placeholder_line(self, base: Style, width: int, margin: int) -> Strip:
         content = Content.from_text(self.placeholder, markup=False)
         layers = [Layer(0, len(content.plain), self.get_component_rich_style("text-area--placeholder"))]
         if self._draw_cursor and self._theme.cursor_style:
             layers.append(Layer(0, 1, self._theme.cursor_style))
         text = content.plain[: max(self.wrap_width, 1)]
-        return self._painter.paint(Line(text, base, tuple(layers), self.gutter_width, width, 1))
+        return self._painter.paint(Line(text, base, tuple(layers), margin, width, 1))
 
     def _layers(self, row: int, start: int, end: int, *, ends_row: bool) -> list[Layer]:
         """The styles over columns `start` to `end` of a row, in columns of the row, from the lowest up."""
@@ -293,8 +312,3 @@ class Sheet(TextArea, inherit_bindings=False):
 
 
 _LONG_LINE: Final = 4096  # past this, a column is counted in code points
-
-
-def sum_of_heights(wrap: Wrap, row: int, count: int) -> int:
-    """How many visual lines `count` rows from `row` on take."""
-    return sum(wrap.row_height(index) for index in range(row, row + count))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from storyteller.tui.editor.document import Document, Splice
 
 _WHOLE: Final[Sequence[int]] = ()  # one object for the many rows that fit on a line
-_LOOK_BACK: Final = 4  # visual lines before an edit that it may still change
+LOOK_BACK: Final = 4  # visual lines before an edit that it may still change
 _NEVER_FIRST: Final = frozenset(
     "、。，．！？：；・ー々ゝゞ）」』】〉》〕］｝〙〗”’…‥ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ%％℃,.!?:;)]}"
 )
@@ -107,7 +107,7 @@ def rewrap_row(
     `old` are its breaks before; those before the edit, and those after the first that comes out the same,
     are kept.
     """
-    keep = max(0, bisect_right(old, column) - _LOOK_BACK)
+    keep = max(0, bisect_right(old, column) - LOOK_BACK)
     breaks = list(old[:keep])
     settled = column + inserted
     end = next_break(text, breaks[-1] if breaks else 0, width, tab)
