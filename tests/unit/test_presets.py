@@ -55,7 +55,7 @@ def test_the_shipped_presets_have_the_numbers_they_are_known_for() -> None:
         ),
         "min-p": SamplerSettings(temperature=1.1, min_p=0.08),
         "odd": SamplerSettings(min_p=0.02, xtc_probability=0.5, xtc_threshold=0.1),
-        "code": SamplerSettings(temperature=0.2, top_p=0.95, loop_guard=False),
+        "code": SamplerSettings(temperature=0.2, top_p=0.95),
         "greedy": SamplerSettings(method="greedy"),
         "beam": SamplerSettings(method="beam", beams=4, no_repeat_ngram=3),
         "contrastive": SamplerSettings(method="contrastive", contrastive_alpha=0.6, contrastive_k=4),
