@@ -1,31 +1,50 @@
-"""The engine itself, synchronous: one model, one cache, one thread that calls it.
+"""The engine itself, synchronous: one model, its caches, one thread that calls it.
 
 The server and the in-process engine put their own concurrency round it; nothing here knows of processes or asyncio.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import secrets
+import time
+from typing import TYPE_CHECKING, Final
 
-from storyteller.errors import EngineError
+import torch
+
+from storyteller.engine.cancel import CancelSignal
+from storyteller.engine.catalogue import find_model
+from storyteller.engine.context import Prompt, assemble, prompt_of_ids
+from storyteller.engine.decode import Decoding, Voices, continuing_mask, likeliest
+from storyteller.engine.device import is_out_of_memory, set_threads
+from storyteller.engine.lanes import Interrupted
+from storyteller.engine.loaded import TO_PROCESSOR, LoadedModel
+from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
+from storyteller.engine.sampling import build_sampler
+from storyteller.engine.score import scored, token_logprobs
+from storyteller.engine.searching import Searching
+from storyteller.engine.settings import SamplerSettings
+from storyteller.engine.take import Take
+from storyteller.errors import EngineError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from storyteller.engine.cancel import CancelSignal
+    from storyteller.engine.lanes import Lanes
     from storyteller.engine.protocol import (
         Generate,
         GenerateEvent,
         Load,
-        Loading,
-        Notice,
         Prepare,
         Probe,
-        Probed,
-        Ready,
         Score,
         Scored,
     )
+
+MOST_TAKES: Final = 16
+_SEARCHES: Final = frozenset({"beam", "contrastive"})
+_NO_MEMORY: Final = (
+    "There is not enough memory to go on. Close other programs, ask for fewer takes, or open a smaller model."
+)
 
 
 class Core:
@@ -34,14 +53,39 @@ class Core:
     Only a `CancelSignal` may be touched from elsewhere.
     """
 
+    def __init__(self) -> None:
+        self._model: LoadedModel | None = None
+
     def load(self, request: Load) -> Iterator[Loading | Ready | Notice]:
-        """Open a model; the last event is `Ready`.
+        """Open a model; the last event is `Ready`. A model that is refused leaves the one before open.
 
         Raises:
             ModelError: the model is missing, damaged or not one we can run.
             AdapterError: an adapter of `request.adapters` cannot be used.
+            EngineError: there is not enough memory.
         """
-        raise EngineError("No model can be opened yet.")
+        yield Loading(id=request.id, stage="looking", fraction=0.0)
+        found = find_model(request.model)
+        set_threads(request.threads)
+        model = LoadedModel(found, request.device, request.dtype)
+        for adapter in request.adapters:
+            model.keep_adapter(adapter)
+        self._model = None  # two models may not fit
+        yield from self._open(model, request.id)
+        self._model = model
+        yield Ready(
+            id=request.id,
+            model=found.name,
+            path=str(found.path),
+            model_hash=model.hash,
+            device=model.placement.device.type,
+            dtype=model.placement.dtype_name,
+            window=model.config.n_positions,
+            parameters=model.parameters,
+            adapters=model.adapter_names,
+            reason=found.reason,
+        )
+        build_sampler(SamplerSettings(), model.tokens, prompt_ids=(), seed=0)  # looks the vocabulary through
 
     def generate(self, request: Generate, cancel: CancelSignal) -> Iterator[GenerateEvent]:
         """The events of one request: `Began`, then tokens, one `TakeDone` a take, and `Done` last, cancelled or not.
@@ -51,16 +95,197 @@ class Core:
             AdapterError: an adapter it names is missing or does not fit.
             EngineError: no model is open, or the machine ran out of memory for good.
         """
-        raise EngineError("No model is open.")
+        started = time.perf_counter()
+        model = self._require_model()
+        if not 1 <= request.takes <= MOST_TAKES:
+            raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
+        prompt = self._prompt_of(request, model)
+        takes = _takes(request, model, prompt, started)
+        main = model.lanes("main", model.network_with(request.adapters))
+        yield Began(
+            id=request.id,
+            prompt=model.tokens.decode(prompt.ids) + prompt.typed.decode("utf-8", "replace"),
+            ids=prompt.ids,
+            truncated=prompt.truncated,
+            reused=min(len(prompt.ids), main.reusable((*prompt.ids, *prompt.tail))),
+            seeds=tuple(take.seed for take in takes),
+        )
+        work = _work_for(request, model, takes, cancel)
+        yield from self._surviving(work, model, request, prompt)
+        cancelled = any(take.finish == "cancelled" for take in takes)
+        yield Done(
+            id=request.id,
+            reason="cancelled" if cancelled and cancel.all_cancelled else "finished",
+            tokens=work.sampled,
+            seconds=time.perf_counter() - started,
+        )
 
     def score(self, request: Score, cancel: CancelSignal | None = None) -> Scored:
-        """Log-probabilities of a text of any length. Raises as `generate`."""
-        raise EngineError("No model is open.")
+        """Log-probabilities of a text of any length; once cancelled, of its beginning. Raises as `generate`."""
+        model = self._require_model()
+        ids = model.tokens.encode(request.text)
+        if not ids:
+            raise UserError("There is no text to score.")
+        signal = cancel or CancelSignal()
+        network = model.network_with(request.adapters)
+        try:
+            logprobs = token_logprobs(network, [model.tokens.eos, *ids], lambda: signal.all_cancelled)
+        except (RuntimeError, MemoryError) as error:
+            raise self._out_of_memory(error, model) from error
+        return scored(request.id, ids, logprobs, model.tokens)
 
     def probe(self, request: Probe) -> Probed:
         """The most likely next tokens after a context. Raises as `generate`."""
-        raise EngineError("No model is open.")
+        model = self._require_model()
+        prompt = assemble(
+            request.context, model.tokens, window=model.config.n_positions, max_tokens=1, heal=False
+        )
+        lanes = model.lanes("main", model.network_with(request.adapters))
+        try:
+            lanes.show(prompt.ids)
+            logits = lanes.logits_after(len(prompt.ids), len(prompt.ids))[0]
+        except (RuntimeError, MemoryError) as error:
+            raise self._out_of_memory(error, model) from error
+        only = continuing_mask(
+            model.tokens, prompt.typed
+        )  # a space at the end is half of the token asked for
+        if only is not None:
+            logits = logits.masked_fill(~only.to(logits.device), -torch.inf)
+        size = len(prompt.typed)
+        return Probed(
+            id=request.id,
+            alternatives=tuple(
+                Alternative(found.token, found.text[size:], found.logprob)
+                for found in likeliest(logits, max(0, request.top), model.tokens)
+                if found.logprob > -torch.inf
+            ),
+        )
 
     def prepare(self, request: Prepare, cancel: CancelSignal) -> None:
         """Prefill ahead of a likely request; gives up between chunks once cancelled. Raises as `generate`."""
-        raise EngineError("No model is open.")
+        model = self._require_model()
+        window = model.config.n_positions
+        prompt = assemble(request.context, model.tokens, window=window, max_tokens=request.max_tokens)
+        lanes = model.lanes("main", model.network_with(request.adapters))
+        try:
+            lanes.show((*prompt.ids, *prompt.tail), lambda: cancel.all_cancelled)
+        except Interrupted:
+            return
+        except (RuntimeError, MemoryError) as error:
+            raise self._out_of_memory(error, model) from error
+
+    def _require_model(self) -> LoadedModel:
+        if self._model is None:
+            raise EngineError("No model is open. Open one first.")
+        return self._model
+
+    def _prompt_of(self, request: Generate, model: LoadedModel) -> Prompt:
+        window, most = model.config.n_positions, request.stop.max_tokens
+        if request.ids is not None:
+            return prompt_of_ids(request.ids, model.tokens, window=window, max_tokens=most)
+        return assemble(request.context, model.tokens, window=window, max_tokens=most, heal=request.heal)
+
+    def _open(self, model: LoadedModel, request_id: str) -> Iterator[Loading | Notice]:
+        """Read the weights; where the device has no room for them, for the processor."""
+        notes = list(model.placement.notes)
+        try:
+            for fraction in model.open():
+                yield Loading(id=request_id, stage="reading the weights", fraction=fraction)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._fall_back(model, error)
+            notes.append(TO_PROCESSOR)
+        for note in notes:
+            yield Notice(id=request_id, message=note)
+
+    def _surviving(
+        self, work: Decoding | Searching, model: LoadedModel, request: Generate, prompt: Prompt
+    ) -> Iterator[GenerateEvent]:
+        """Run `work`; where the device runs out of memory, go on with it on the processor."""
+        while True:
+            network = model.network_with(request.adapters)
+            try:
+                if isinstance(work, Searching):
+                    yield from work.run(model.lanes("main", network), prompt)
+                else:
+                    yield from work.run(_voices(model, request, prompt, model.lanes("main", network)))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._fall_back(model, error)
+                yield Notice(id=request.id, message=TO_PROCESSOR)
+            else:
+                return
+
+    def _fall_back(self, model: LoadedModel, error: BaseException) -> None:
+        """Move `model` to the processor, or give up."""
+        if model.placement.device.type == "cpu":
+            model.forget()
+            raise EngineError(_NO_MEMORY) from error
+        try:
+            model.to_processor()
+        except (RuntimeError, MemoryError) as again:
+            if is_out_of_memory(again):
+                self._model = None
+                raise EngineError(_NO_MEMORY) from again
+            raise
+
+    def _out_of_memory(self, error: BaseException, model: LoadedModel) -> BaseException:
+        """What to raise for `error`, met where nothing can go on from the middle."""
+        if not is_out_of_memory(error):
+            return error
+        self._fall_back(model, error)
+        return EngineError(f"{TO_PROCESSOR} Ask again.")
+
+
+def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float) -> list[Take]:
+    first = request.seed if request.seed is not None else secrets.randbelow(1 << 31)
+    return [
+        Take(
+            index,
+            first + index,
+            build_sampler(
+                request.settings,
+                model.tokens,
+                prompt_ids=prompt.ids,
+                seed=first + index,
+                device=model.placement.device,
+            ),
+            model.tokens,
+            request.stop,
+            typed=prompt.typed,
+            started=started,
+        )
+        for index in range(request.takes)
+    ]
+
+
+def _work_for(
+    request: Generate, model: LoadedModel, takes: list[Take], cancel: CancelSignal
+) -> Decoding | Searching:
+    if request.settings.method in _SEARCHES:
+        return Searching(
+            request.id, takes, model.tokens, cancel, settings=request.settings, stop=request.stop
+        )
+    return Decoding(
+        request.id,
+        takes,
+        model.tokens,
+        cancel,
+        max_tokens=request.stop.max_tokens,
+        alternatives=request.alternatives,
+    )
+
+
+def _voices(model: LoadedModel, request: Generate, prompt: Prompt, main: Lanes) -> Voices:
+    """The model itself and the second opinions the settings ask for, each with a cache of its own."""
+    settings = request.settings
+    negative = base = None
+    if settings.guidance_scale != 1.0:
+        ids = model.tokens.encode(settings.negative_prompt)[-(main.window // 2) :]
+        unwanted = Prompt((model.tokens.eos, *ids), prompt.tail, prompt.typed)
+        negative = model.lanes("negative", main.network), unwanted
+    if settings.adapter_contrast and main.network is not model.network:
+        base = model.lanes("base", model.network), prompt
+    return Voices(main, prompt, negative=negative, base=base)

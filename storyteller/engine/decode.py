@@ -1,0 +1,325 @@
+"""The takes of one request, decoded together: prefill once, then a token a take, until every take has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from storyteller.engine.context import block_of
+from storyteller.engine.device import is_out_of_memory, release_memory
+from storyteller.engine.lanes import Interrupted, without_block
+from storyteller.engine.protocol import Alternative, Notice, Rewound, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from torch import Tensor
+
+    from storyteller.engine.cancel import CancelSignal
+    from storyteller.engine.context import Prompt
+    from storyteller.engine.lanes import Lanes
+    from storyteller.engine.protocol import Finish, GenerateEvent
+    from storyteller.engine.take import Take
+    from storyteller.engine.tokens import Tokens
+
+ONE_BY_ONE = "There was not enough memory for all takes at once; they are written one after another."
+
+
+class Voices:
+    """The model the takes come from and, where the settings ask, its second opinions: all read the same tokens.
+
+    Attributes:
+        prompts: what each was shown before the takes, the model's own first.
+    """
+
+    def __init__(
+        self,
+        main: Lanes,
+        prompt: Prompt,
+        *,
+        negative: tuple[Lanes, Prompt] | None = None,
+        base: tuple[Lanes, Prompt] | None = None,
+    ) -> None:
+        given = {"main": (main, prompt), "negative": negative, "base": base}
+        self._names = [name for name, voice in given.items() if voice is not None]
+        voices = [voice for voice in given.values() if voice is not None]
+        self._lanes = [lanes for lanes, _ in voices]
+        self.prompts = [prompt for _, prompt in voices]
+        self.tail = prompt.tail
+
+    @property
+    def device(self) -> torch.device:
+        """Where they run."""
+        return self._lanes[0].network.device
+
+    def reusable(self) -> int:
+        """How many tokens of the prompt need not be read."""
+        prompt = self.prompts[0]
+        return min(len(prompt.ids), self._lanes[0].reusable((*prompt.ids, *self.tail)))
+
+    def show(self, cancel: CancelSignal) -> list[dict[str, Tensor]]:
+        """Read the prompts and the unfinished word after them.
+
+        Returns:
+            for each position from the prompt's end to the word's, the logits (vocab,) by voice.
+
+        Raises:
+            Interrupted: all was cancelled.
+        """
+        rows: list[Tensor] = []
+        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
+            ids = (*prompt.ids, *self.tail)
+            lanes.show(ids, lambda: cancel.all_cancelled)
+            rows.append(lanes.logits_after(len(prompt.ids), len(ids)))
+        return self._by_position(rows)
+
+    def split(self, kept: Sequence[int], room: int) -> None:
+        """Begin lanes, each with the first `kept[i]` tokens of the unfinished word."""
+        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
+            lanes.split([len(prompt.ids) + count for count in kept], room)
+
+    def resume(self, ids: Sequence[int], cancel: CancelSignal) -> None:
+        """One lane, which holds the prompt and `ids` after it, less what the window has no room for.
+
+        Raises:
+            Interrupted: all was cancelled.
+        """
+        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
+            held = self._fitted(lanes, prompt, ids)
+            lanes.show(held, lambda: cancel.all_cancelled)
+            lanes.split([len(held)], room=1)
+
+    def step(self, tokens: Sequence[int]) -> list[dict[str, Tensor]]:
+        """Append a token to every lane; for each lane, the logits (vocab,) after it by voice."""
+        rows = []
+        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
+            if max(map(lanes.length, range(len(tokens)))) >= lanes.window:
+                lanes.slide(prompt.fixed, block_of(lanes.window))
+            rows.append(lanes.decode(tokens))
+        return self._by_position(rows)
+
+    def drop(self, lane: int, count: int, left: Sequence[int]) -> None:
+        """Take `count` tokens off `lane`, which leaves it `left` after the prompt."""
+        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
+            if count < lanes.length(lane) - prompt.fixed:
+                lanes.drop(lane, count)
+            else:  # the window has slid past the place to go back to
+                lanes.replace(lane, self._fitted(lanes, prompt, left))
+
+    def retire(self, lane: int) -> None:
+        """Decode `lane` no more; the last one takes its number."""
+        for lanes in self._lanes:
+            lanes.retire(lane)
+
+    def _fitted(self, lanes: Lanes, prompt: Prompt, ids: Sequence[int]) -> Sequence[int]:
+        whole = (*prompt.ids, *ids)
+        if len(whole) < lanes.window:
+            return whole
+        return without_block(whole, prompt.fixed, block_of(lanes.window), lanes.window)
+
+    def _by_position(self, rows: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        return [dict(zip(self._names, row, strict=True)) for row in zip(*rows, strict=True)]
+
+
+class Decoding:
+    """Drives the takes of one request; survives a lack of memory by going on with fewer at once.
+
+    `run` may be called again, with other voices, after it failed: takes go on from where they were.
+    """
+
+    def __init__(
+        self,
+        request_id: str,
+        takes: Sequence[Take],
+        tokens: Tokens,
+        cancel: CancelSignal,
+        *,
+        max_tokens: int,
+        alternatives: int = 0,
+    ) -> None:
+        self._id = request_id
+        self._takes = takes
+        self._tokens = tokens
+        self._cancel = cancel
+        self._max_tokens = max_tokens
+        self._alternatives = alternatives
+        self._masks: dict[bytes, Tensor | None] = {}
+        self._together = True
+        self.sampled = 0
+
+    def run(self, voices: Voices) -> Iterator[GenerateEvent]:
+        """The tokens and ends of all takes not yet ended.
+
+        Raises:
+            RuntimeError: no memory is left for a single take.
+        """
+        self._masks.clear()
+        if self._max_tokens <= 0:
+            yield from self._end_all("length")
+        under_way = [take for take in self._takes if take.finish is None]
+        if self._together and len(under_way) > 1:
+            try:
+                yield from self._run_together(voices, under_way)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._together = False
+            else:
+                return
+            release_memory(voices.device)
+            yield Notice(message=ONE_BY_ONE, id=self._id)
+        for take in under_way:
+            if take.finish is None:
+                yield from self._run_together(voices, [take])
+
+    def _run_together(self, voices: Voices, takes: list[Take]) -> Iterator[GenerateEvent]:
+        lanes = list(takes)
+        opening: list[dict[str, Tensor]] = []
+        try:
+            opening = voices.show(self._cancel)
+            for take in takes:
+                yield from self._open(take, opening, voices.tail)
+            lanes = [take for take in takes if take.finish is None]
+            if len(lanes) == 1:
+                voices.resume(lanes[0].ids[:-1], self._cancel)
+            elif lanes:
+                voices.split([len(take.ids) - 1 for take in lanes], self._max_tokens)
+        except Interrupted:
+            pass
+        while lanes:
+            yield from self._retire_ended(voices, lanes)
+            if lanes:
+                rows = voices.step([take.ids[-1] for take in lanes])
+                for lane in sorted(range(len(lanes)), key=lambda lane: lanes[lane].index):
+                    yield from self._go_on(voices, lanes[lane], lane, rows[lane], opening)
+
+    def _retire_ended(self, voices: Voices, lanes: list[Take]) -> Iterator[GenerateEvent]:
+        """Let go of takes that ended or are not wanted any more; the last lane takes the place of one that goes."""
+        for lane in reversed(range(len(lanes))):
+            yield from self._end_if_cancelled(lanes[lane])
+            if lanes[lane].finish is not None:
+                voices.retire(lane)
+                lanes[lane] = lanes[-1]
+                lanes.pop()
+
+    def _open(
+        self, take: Take, opening: Sequence[dict[str, Tensor]], tail: tuple[int, ...]
+    ) -> Iterator[GenerateEvent]:
+        """The first tokens of `take`, from what the prompt's prefill says already.
+
+        The usual spelling of an unfinished word was read with the prompt: a take that chooses it goes on from
+        there at no cost. Leaves the take ended, or with one token that was not read yet.
+        """
+        yield from self._end_if_cancelled(take)
+        while take.finish is None and tuple(take.ids) == tail[: len(take.ids)]:
+            yield from self._choose(take, opening[len(take.ids)])
+
+    def _go_on(
+        self,
+        voices: Voices,
+        take: Take,
+        lane: int,
+        row: dict[str, Tensor],
+        opening: Sequence[dict[str, Tensor]],
+    ) -> Iterator[GenerateEvent]:
+        """The next token of `take`, whose `lane` holds all its tokens. Leaves it ended, or with one not read yet."""
+        held = len(take.ids)
+        while True:
+            yield from self._choose(take, row)
+            left = len(take.ids)
+            if take.finish is not None or left > held:
+                return
+            if left == held:  # the new token alone was dropped: choose again
+                continue
+            known = take.ids == list(voices.tail[:left])
+            keep = left if known else left - 1
+            voices.drop(lane, held - keep, take.ids[:keep])
+            if not known:
+                return
+            held, row = left, opening[left]
+
+    def _choose(self, take: Take, row: dict[str, Tensor]) -> Iterator[GenerateEvent]:
+        """Sample a token after `row`, logits (vocab,) by voice: the take gains it, ends, or goes back."""
+        logits = row["main"]
+        if self._tokens.unused:
+            logits = logits.index_fill(0, self._unused(logits.device), -torch.inf)
+        here = len(take.ids)
+        choice = take.sampler.sample(
+            logits,
+            negative=row.get("negative"),
+            base=row.get("base"),
+            allowed=self._allowed(take.still_typed, logits.device),
+            taken=[other.ids[here] for other in self._takes[: take.index] if len(other.ids) > here],
+        )
+        yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
+        if choice.token == self._tokens.eos:
+            take.end("eos")
+            yield take.done(self._id)
+            return
+        take.sampler.accept(choice.token)
+        back = take.sampler.go_back()
+        yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
+        self.sampled += 1
+        if back is not None:  # the token just sampled was never shown
+            characters = take.go_back(back.tokens - 1)
+            yield Rewound(
+                id=self._id,
+                take=take.index,
+                characters=characters,
+                tokens=back.tokens - 1,
+                reason=back.reason,
+            )
+            return
+        yield Token(
+            id=self._id,
+            take=take.index,
+            text=take.add(choice),
+            token=choice.token,
+            logprob=choice.logprob,
+            alternatives=likeliest(logits, self._alternatives, self._tokens) if self._alternatives else (),
+        )
+        if take.finish is not None:
+            yield take.done(self._id)
+
+    def _end_all(self, finish: Finish) -> Iterator[GenerateEvent]:
+        for take in self._takes:
+            if take.finish is None:
+                take.end(finish)
+                yield take.done(self._id)
+
+    def _end_if_cancelled(self, take: Take) -> Iterator[GenerateEvent]:
+        if take.finish is None and self._cancel.take_cancelled(take.index):
+            take.end("cancelled")
+            yield take.done(self._id)
+
+    def _allowed(self, typed: bytes, device: torch.device) -> Tensor | None:
+        """(vocab,) bool: the tokens that say `typed`, which the writer sees already, or its beginning."""
+        if not typed:
+            return None
+        if typed not in self._masks:
+            mask = continuing_mask(self._tokens, typed)
+            self._masks[typed] = None if mask is None else mask.to(device)
+        return self._masks[typed]
+
+    def _unused(self, device: torch.device) -> Tensor:
+        return torch.tensor(self._tokens.unused, device=device)
+
+
+def continuing_mask(tokens: Tokens, typed: bytes) -> Tensor | None:
+    """(vocab,) bool: the tokens that say `typed`, or its beginning; None where nothing was typed or none can."""
+    continuing = tokens.continuing(typed)
+    if not continuing:
+        return None
+    mask = torch.zeros(tokens.vocab_size, dtype=torch.bool)
+    mask[continuing] = True
+    return mask
+
+
+def likeliest(logits: Tensor, count: int, tokens: Tokens) -> tuple[Alternative, ...]:
+    """The `count` most likely tokens by `logits` (vocab,), the likeliest first."""
+    best = torch.log_softmax(logits, dim=0).topk(min(count, len(logits)))
+    return tuple(
+        Alternative(token, tokens.decode((token,)), logprob)
+        for token, logprob in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    )

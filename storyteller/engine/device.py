@@ -1,0 +1,143 @@
+"""Where the model runs, in which precision and with how many threads: decided here, once, when it is opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from storyteller.errors import UserError
+
+if TYPE_CHECKING:
+    from storyteller.engine.protocol import Dtype
+
+_DTYPES: Final = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+# Below this a model's products fit the processor's caches and half the bytes save nothing, while
+# float32 spares the conversions: the starter's 12.7 M parameters decode a fifth faster in it.
+_SMALL: Final = 60_000_000
+_OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "cannot allocate memory")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how a model runs.
+
+    Attributes:
+        notes: sentences for the writer where this is not what was asked for.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    notes: tuple[str, ...] = ()
+
+    @property
+    def dtype_name(self) -> str:
+        """As settings and `Ready` spell it."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+def place(device: str, dtype: Dtype, parameters: int) -> Placement:
+    """Where a model of so many `parameters` is to run, for a `device` of auto, cpu, cuda, cuda:N or mps.
+
+    A device that is not here is replaced by the processor, with a note.
+
+    Raises:
+        UserError: no such kind of device.
+    """
+    chosen, notes = _choose_device(device)
+    number = _DTYPES.get(dtype) or _best_dtype(chosen, parameters)
+    return Placement(chosen, number, notes)
+
+
+def on_processor(dtype: Dtype, parameters: int, note: str) -> Placement:
+    """The placement to fall back to when a device fails."""
+    fallback = place("cpu", dtype if dtype != "float16" else "auto", parameters)
+    return Placement(fallback.device, fallback.dtype, (note,))
+
+
+def set_threads(threads: int) -> int:
+    """Use so many threads from now on; 0 leaves a core to the terminal and the screen where there are four or more.
+
+    Returns:
+        the number in use.
+    """
+    if threads <= 0:
+        threads = torch.get_num_threads()  # OMP_NUM_THREADS, else the physical cores
+        cores = _usable_cores()
+        threads = min(threads, cores - 1 if cores >= 4 else cores)
+    torch.set_num_threads(max(1, threads))
+    return torch.get_num_threads()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that a device or the machine has no memory left."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give back what the allocator of `device` keeps for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def _choose_device(wanted: str) -> tuple[torch.device, tuple[str, ...]]:
+    if wanted == "auto":
+        return torch.device(_best_device()), ()
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in {"cpu", "cuda", "mps"}:
+        raise UserError(f"There is no device {wanted!r}: use auto, cpu, cuda, cuda:N or mps.")
+    if device.type == "cpu":
+        return torch.device("cpu"), ()
+    missing = _missing(device)
+    return (torch.device("cpu"), (missing,)) if missing else (device, ())
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _missing(device: torch.device) -> str | None:
+    """Why `device` cannot be used, in a sentence."""
+    if device.type == "mps":
+        here = torch.backends.mps.is_available()
+        return None if here else "There is no Apple GPU here, so the model runs on the processor."
+    if not torch.cuda.is_available():
+        return "CUDA is not available here, so the model runs on the processor."
+    if (device.index or 0) >= torch.cuda.device_count():
+        return f"There is no GPU {device.index} here, so the model runs on the processor."
+    return None
+
+
+def _best_dtype(device: torch.device, parameters: int) -> torch.dtype:
+    match device.type:
+        case "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            return torch.bfloat16 if native else torch.float16
+        case "mps":
+            return torch.float16
+        case _:
+            fast = (
+                torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+            )  # no public question
+            return torch.bfloat16 if fast and parameters >= _SMALL else torch.float32
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

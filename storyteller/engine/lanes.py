@@ -1,0 +1,233 @@
+"""A model at work on one prompt and the lanes that continue it: prefill, decode, go back, slide. Fits `decoder.Decoder`."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from storyteller.engine.cache import Branches, Trunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from storyteller.engine.model import Network
+
+# Rows a prefill reads at once. On a processor 128 lose nothing to 256 (attention's scores stay in the cache)
+# and halve the time until a cancelled prefill stops; a GPU wants more.
+_CHUNK: Final = 128
+_CHUNK_ON_GPU: Final = 512
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: the prefill was cancelled
+    """A prefill was cancelled; what it read stays in the cache."""
+
+
+def never() -> bool:
+    """Not cancelled."""
+    return False
+
+
+class Lanes:
+    """One network, its cache, and the sequences that continue what the cache holds.
+
+    `show` a prompt, `split` into lanes, `decode` a token a lane. What was read stays for the next `show`.
+    """
+
+    def __init__(self, network: Network, eos: int) -> None:
+        self._network = network
+        self._eos = eos
+        self._trunk = Trunk(network)
+        self._branches: Branches | None = None
+        self._last: Tensor | None = None  # (lanes, d), hidden states of the last decode
+        self._prompt = 0
+        self._chunk = _CHUNK if network.device.type == "cpu" else _CHUNK_ON_GPU
+
+    @property
+    def network(self) -> Network:
+        """What is being asked."""
+        return self._network
+
+    @property
+    def window(self) -> int:
+        """Positions: the longest a sequence may be."""
+        return self._network.config.n_positions
+
+    @property
+    def eos(self) -> int:
+        """The id that ends a document."""
+        return self._eos
+
+    def use(self, network: Network) -> None:
+        """Go on with another `network` of the same shape; the cache is empty unless it is the same one."""
+        if network is not self._network:
+            self._network = network
+            self._branches = None
+            self._trunk.restart(network)
+
+    def reusable(self, ids: Sequence[int]) -> int:
+        """How many of `ids` the cache holds already."""
+        same = _common(self._trunk.ids, ids)
+        if self._branches is None or same < len(self._trunk.ids):
+            return same
+        return same + max(_common(row, ids[same:]) for row in self._branches.ids)
+
+    @torch.inference_mode()
+    def show(self, ids: Sequence[int], cancelled: Callable[[], bool] = never) -> None:
+        """Make the cache hold `ids` and nothing after them, reading only what it does not hold.
+
+        Raises:
+            Interrupted: `cancelled` said so between two chunks.
+        """
+        self._fold(ids)
+        same = _common(self._trunk.ids, ids)
+        self._trunk.truncate(same)
+        for start in range(same, len(ids), self._chunk):
+            if cancelled():
+                raise Interrupted
+            self._trunk.extend(ids[start : start + self._chunk])
+
+    @torch.inference_mode()
+    def logits_after(self, first: int, last: int) -> Tensor:
+        """Logits (last - first + 1, vocab) of the token after the first `first` ids shown, up to after `last`."""
+        return self._network.logits(self._trunk.hidden[first - 1 : last])
+
+    @torch.inference_mode()
+    def split(self, lengths: Sequence[int], room: int) -> None:
+        """Begin lanes, each from the first `lengths[i]` ids shown; `room` tokens will be decoded in each, about."""
+        self._branches = None
+        base = min(lengths)
+        if len(lengths) > 1:
+            capacity = min(room, self.window) + max(lengths) - base
+            self._branches = Branches(self._network, self._trunk, rows=len(lengths), capacity=capacity)
+            for row, length in enumerate(lengths):
+                if length > base:
+                    self._branches.copy_from_trunk(row, base, length)
+        self._trunk.truncate(base)
+
+    @torch.inference_mode()
+    def decode(self, tokens: Sequence[int]) -> Tensor:
+        """Append one token to every lane: logits (lanes, vocab) of the token after it."""
+        if self._branches is None:
+            self._last = self._trunk.extend(tokens)
+        else:
+            self._last = self._branches.extend([[token] for token in tokens])
+        return self._network.logits(self._last)
+
+    def length(self, lane: int) -> int:
+        """Tokens of `lane` in the cache, prompt included."""
+        own = self._branches.ids[lane] if self._branches is not None else ()
+        return len(self._trunk.ids) + len(own)
+
+    @torch.inference_mode()
+    def drop(self, lane: int, count: int) -> None:
+        """Forget the last `count` tokens of `lane`, of which it has more."""
+        if self._branches is None:
+            self._trunk.truncate(len(self._trunk.ids) - count)
+        elif count <= len(self._branches.ids[lane]):
+            self._branches.rewind(lane, len(self._branches.ids[lane]) - count)
+        else:
+            self.replace(lane, self._sequences()[lane][:-count])
+
+    @torch.inference_mode()
+    def replace(self, lane: int, ids: Sequence[int]) -> None:
+        """`lane` holds `ids` from now on, and the others what they did."""
+        sequences = self._sequences()
+        sequences[lane] = list(ids)
+        self._hold(sequences)
+
+    @torch.inference_mode()
+    def retire(self, lane: int) -> None:
+        """Decode `lane` no more; the last lane takes its number."""
+        if self._branches is not None:
+            self._branches.retire(lane)
+
+    @torch.inference_mode()
+    def slide(self, fixed: int, block: int) -> None:
+        """Make room: every lane loses `block` tokens (or half of what it has) after its first `fixed` ones.
+
+        Positions are learned, so what stood behind them is read again.
+        """
+        self._hold([without_block(ids, fixed, block, self.window) for ids in self._sequences()])
+
+    # What searches ask besides
+
+    @torch.inference_mode()
+    def prefill(self, ids: Sequence[int], lanes: int, *, keep_hidden: bool = False) -> Tensor:  # noqa: ARG002 - hidden states are always kept
+        """Show `ids` and begin `lanes` lanes: logits (vocab,) of the token after `ids`."""
+        self.show(ids)
+        self._prompt = len(ids)
+        self.split([len(ids)] * lanes, room=1)
+        return self.logits_after(len(ids), len(ids))[0]
+
+    @torch.inference_mode()
+    def reorder(self, parents: Sequence[int]) -> None:
+        """Lane i becomes a copy of what lane `parents[i]` was."""
+        if self._branches is not None:
+            self._branches.reorder(parents)
+
+    def hidden(self) -> Tensor:
+        """(lanes, d) float32: hidden states after the final norm of the tokens of the last `decode`.
+
+        Raises:
+            ValueError: nothing was decoded yet.
+        """
+        if self._last is None:
+            raise ValueError("nothing was decoded yet")
+        return self._last.float()
+
+    def prompt_hidden(self) -> Tensor:
+        """(positions, d) float32: the same for the prompt of the last `prefill`."""
+        return self._trunk.hidden[: self._prompt].float()
+
+    def _sequences(self) -> list[list[int]]:
+        """What every lane holds, prompt included."""
+        if self._branches is None:
+            return [list(self._trunk.ids)]
+        return [[*self._trunk.ids, *own] for own in self._branches.ids[: self._branches.active]]
+
+    def _hold(self, sequences: list[list[int]]) -> None:
+        """Make the lanes hold `sequences`, which share a beginning or not, reading what the cache does not hold."""
+        if self._branches is None:
+            self.show(sequences[0])
+            return
+        shared = min(_common(sequences[0], other) for other in sequences)
+        self._branches = None
+        self.show(sequences[0][:shared])
+        longest = max(map(len, sequences))
+        self._branches = Branches(
+            self._network, self._trunk, rows=len(sequences), capacity=longest - shared + 1
+        )
+        for start in range(shared, longest, self._chunk):
+            self._branches.extend([ids[start : start + self._chunk] for ids in sequences])
+
+    def _fold(self, ids: Sequence[int]) -> None:
+        """Let the lane that `ids` continue furthest become part of the trunk, and forget the others."""
+        branches, base = self._branches, len(self._trunk.ids)
+        self._branches = None
+        if branches is None or _common(self._trunk.ids, ids) < base:
+            return
+        common = [_common(row, ids[base:]) for row in branches.ids]
+        best = max(range(len(common)), key=common.__getitem__)
+        branches.copy_to_trunk(best, common[best])
+
+
+def without_block(ids: Sequence[int], fixed: int, block: int, window: int) -> list[int]:
+    """`ids` less `block` tokens (at most half of them) after the first `fixed`, again and again until there is room.
+
+    There is room when one more fits in `window`.
+    """
+    kept = list(ids)
+    while True:
+        drop = max(1, min(block, (len(kept) - fixed) // 2))
+        del kept[fixed : fixed + drop]
+        if len(kept) < window:
+            return kept
+
+
+def _common(left: Sequence[int], right: Sequence[int]) -> int:
+    """Length of the common beginning."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))

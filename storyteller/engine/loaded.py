@@ -1,0 +1,153 @@
+"""A model in memory with everything that belongs to it: tokenizer, caches, adapters and their mixes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from storyteller.engine.adapters import load_adapter, mix
+from storyteller.engine.catalogue import find_adapters, model_hash
+from storyteller.engine.device import on_processor, place, release_memory
+from storyteller.engine.lanes import Lanes
+from storyteller.engine.model_config import load_config
+from storyteller.engine.tokens import load_tokens
+from storyteller.engine.weights import load_network, parameter_count
+from storyteller.errors import AdapterError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from storyteller.engine.adapters import Adapter
+    from storyteller.engine.catalogue import Found
+    from storyteller.engine.device import Placement
+    from storyteller.engine.model import Network
+    from storyteller.engine.protocol import AdapterWeight, Dtype
+
+_MIXES: Final = 4  # networks with adapters kept ready; each costs its low-rank products
+_STRONGEST: Final = 16.0
+TO_PROCESSOR: Final = "The device has no memory left, so the model goes on on the processor, more slowly."
+
+
+class LoadedModel:
+    """One model. `open` its weights after making it; everything cheap that can refuse it is done by then.
+
+    Attributes:
+        placement: where it runs; `to_processor` changes it.
+    """
+
+    def __init__(self, found: Found, device: str, dtype: Dtype) -> None:
+        """Read what is small: configuration, tokenizer, which adapters there are.
+
+        Raises:
+            ModelError: the folder holds no model that can be run.
+            UserError: there is no such kind of device.
+        """
+        self.found = found
+        self.config = load_config(found.path)
+        self.tokens = load_tokens(found.path, vocab_size=self.config.vocab_size, eos=self.config.eos)
+        self.parameters = parameter_count(self.config)
+        self.hash = model_hash(found.path)
+        self.placement: Placement = place(device, dtype, self.parameters)
+        self._dtype = dtype
+        self._network: Network | None = None
+        self._lanes: dict[str, Lanes] = {}
+        self._adapter_folders = find_adapters(found.path)
+        self._adapters: dict[str, Adapter] = {}
+        self._mixes: dict[tuple[tuple[str, float], ...], Network] = {}
+
+    def open(self) -> Generator[float, None, None]:
+        """Read the weights to where `placement` says; yields the fraction done.
+
+        Raises:
+            ModelError: a weights file is missing, damaged or does not fit the configuration.
+            RuntimeError: no memory is left.
+        """
+        self._network = yield from load_network(self.found.path, self.config, self.placement)
+
+    def to_processor(self) -> None:
+        """Let go of the device and read the weights again for the processor.
+
+        Raises:
+            ModelError: as `open`.
+            RuntimeError: no memory is left there either.
+        """
+        device = self.placement.device
+        self.placement = on_processor(self._dtype, self.parameters, TO_PROCESSOR)
+        self._network = None
+        self.forget()
+        release_memory(device)
+        for _ in self.open():
+            pass
+
+    def forget(self) -> None:
+        """Drop every cache and mix; the next request reads its whole prompt."""
+        self._lanes.clear()
+        self._mixes.clear()
+
+    @property
+    def network(self) -> Network:
+        """The model without adapters."""
+        assert self._network is not None  # noqa: S101 - `open` comes first
+        return self._network
+
+    @property
+    def adapter_names(self) -> tuple[str, ...]:
+        """Adapters that can be asked for by name."""
+        return tuple(sorted({*self._adapter_folders}))
+
+    def lanes(self, role: str, network: Network) -> Lanes:
+        """The cache kept for `role` (the model itself, a second opinion), speaking with `network`."""
+        if role not in self._lanes:
+            self._lanes[role] = Lanes(network, self.tokens.eos)
+        self._lanes[role].use(network)
+        return self._lanes[role]
+
+    def keep_adapter(self, folder: str) -> None:
+        """Make the adapter in `folder` resident, under the folder's name.
+
+        Raises:
+            AdapterError: it cannot be used.
+        """
+        path = Path(folder).expanduser()
+        self._adapter_folders[path.name] = path
+        self._adapters[path.name] = load_adapter(path, self.config)
+
+    def network_with(self, adapters: Sequence[AdapterWeight]) -> Network:
+        """The model with a mix of adapters; the same mix in any order is the same network.
+
+        Raises:
+            AdapterError: one is not here, cannot be used, or has a weight that makes no sense.
+        """
+        weights: dict[str, float] = {}
+        for adapter in adapters:
+            if not math.isfinite(adapter.weight) or abs(adapter.weight) > _STRONGEST:
+                raise AdapterError(
+                    f"{adapter.name!r} has a weight of {adapter.weight}; use a number up to {_STRONGEST:g}."
+                )
+            weights[adapter.name] = weights.get(adapter.name, 0.0) + adapter.weight
+        key = tuple(sorted((name, weight) for name, weight in weights.items() if weight))
+        if not key:
+            return self.network
+        if key not in self._mixes:
+            parts = [(self._adapter(name), weight) for name, weight in key]
+            while len(self._mixes) >= _MIXES:
+                del self._mixes[next(iter(self._mixes))]
+            self._mixes[key] = mix(self.network, parts)
+        return self._mixes[key]
+
+    def _adapter(self, name: str) -> Adapter:
+        if name not in self._adapters:
+            self._adapters[name] = load_adapter(self._folder_of(name), self.config)
+        return self._adapters[name]
+
+    def _folder_of(self, name: str) -> Path:
+        if name not in self._adapter_folders:
+            self._adapter_folders = find_adapters(self.found.path) | self._adapter_folders
+        if name in self._adapter_folders:
+            return self._adapter_folders[name]
+        path = Path(name).expanduser()
+        if path.is_dir():
+            return path
+        here = ", ".join(self.adapter_names) or "there are none for this model"
+        raise AdapterError(f"There is no adapter {name!r} for {self.found.name}. Here: {here}.")
