@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import statistics
 import sys
 import tempfile
@@ -36,6 +37,7 @@ TAB, CTRL_END, CTRL_Z = "\t", "\x1b[1;5F", "\x1a"
 # Letters that nothing else on the screen shows, so that their bytes are the keypress and nothing but.
 MARKERS = "".join(chr(code) for code in range(0x0100, 0x0180))
 OPENING = "Zeroth"
+ITALICS = re.compile(rb"\x1b\[(?:[0-9];)*3;[34]8;")
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -242,9 +244,9 @@ def _latency(keys: str, milliseconds: list[float]) -> Latency:
 
 
 def _start_stream(terminal: TerminalProcess, rng: random.Random) -> None:
-    """Press Tab and wait until several updates of the stream were painted."""
+    """Press Tab and wait until streamed text, the only italics, was painted."""
     at = terminal.press(TAB)
-    if not terminal.wait_for(lambda output: output.count(b"\x1b[") > 20, since=at, timeout=10):
+    if not terminal.wait_for(lambda output: ITALICS.search(output) is not None, since=at, timeout=10):
         raise StorytellerError("Tab did not start a stream.", title="The measurement failed")
     time.sleep(rng.uniform(0.2, 0.5))
 
