@@ -25,7 +25,9 @@ from storyteller.engine.sampling import (
     top_p,
     typical,
 )
-from storyteller.engine.sampling.pipeline import History, adjusted, candidates, cut, resolve, row_adjustment
+from storyteller.engine.sampling.history import History
+from storyteller.engine.sampling.pipeline import adjusted, candidates, cut, row_adjustment
+from storyteller.engine.sampling.rules import resolve
 from storyteller.engine.sampling.texts import breaker_tokens, exempt_tokens
 from storyteller.engine.settings import LARGEST, SamplerSettings
 from storyteller.errors import EngineError, SettingsError
@@ -262,6 +264,17 @@ def test_a_healed_word_admits_only_its_continuations() -> None:
         choice = sampler.sample(logits, allowed=allowed)
         assert choice.token in {5, 9}
         assert choice.logprob == pytest.approx(float(logits.log_softmax(0)[choice.token]), abs=1e-5)
+
+
+def test_a_healed_word_is_finished_whatever_a_second_opinion_thinks_plausible() -> None:
+    logits = torch.zeros(LETTERS.vocab_size)
+    logits[1] = 20.0
+    allowed = torch.zeros(LETTERS.vocab_size, dtype=torch.bool)
+    allowed[[5, 9]] = True
+    sampler = sampler_for(SamplerSettings(adapter_contrast=1.0, guidance_scale=2.0))
+    choice = sampler.sample(logits, allowed=allowed, base=torch.zeros_like(logits), negative=logits.flip(0))
+    assert choice.token in {5, 9}
+    assert sampler.take_notices() == []
 
 
 def test_guidance_and_contrast_are_used_when_asked_for() -> None:

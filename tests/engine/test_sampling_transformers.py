@@ -23,7 +23,8 @@ from storyteller.engine.sampling import (
     top_p,
     typical,
 )
-from storyteller.engine.sampling.pipeline import candidates, cut, resolve
+from storyteller.engine.sampling.pipeline import candidates, cut
+from storyteller.engine.sampling.rules import resolve
 from storyteller.engine.settings import SamplerSettings
 from tests.stubs.piece_tokenizer import PieceTokenizer
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from storyteller.engine.sampling.pipeline import resolve, row_adjustment
+from storyteller.engine.sampling import resolve, row_adjustment
 from storyteller.engine.search import contrastive_search
 from storyteller.engine.settings import SamplerSettings
 from tests.stubs.naive_decoder import NaiveDecoder, tiny_gpt2

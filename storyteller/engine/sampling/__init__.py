@@ -20,6 +20,8 @@ from storyteller.engine.sampling.mirostat import mirostat
 from storyteller.engine.sampling.ngram import no_repeat_ngram
 from storyteller.engine.sampling.penalties import frequency_presence_penalty, repetition_penalty
 from storyteller.engine.sampling.phrases import PhraseGuard
+from storyteller.engine.sampling.pipeline import row_adjustment
+from storyteller.engine.sampling.rules import resolve
 from storyteller.engine.sampling.tail_free import tail_free
 from storyteller.engine.sampling.take import Choice, Rewind, TakeSampler, TakeState, build_sampler
 from storyteller.engine.sampling.temperature import dynamic_temperature, temperature
@@ -53,6 +55,8 @@ __all__ = [
     "mirostat",
     "no_repeat_ngram",
     "repetition_penalty",
+    "resolve",
+    "row_adjustment",
     "tail_free",
     "temperature",
     "top_a",

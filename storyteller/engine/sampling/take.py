@@ -11,10 +11,12 @@ from msgspec import Struct
 from storyteller.engine.sampling.bias import allow_only
 from storyteller.engine.sampling.draw import draw, greedy, uniform
 from storyteller.engine.sampling.guidance import adapter_contrast, guidance
+from storyteller.engine.sampling.history import History
 from storyteller.engine.sampling.loops import LONGEST_PERIOD, find_loop
 from storyteller.engine.sampling.mirostat import first_bound, next_bound
 from storyteller.engine.sampling.phrases import PhraseGuard
-from storyteller.engine.sampling.pipeline import History, adjusted, candidates, cut, resolve
+from storyteller.engine.sampling.pipeline import adjusted, candidates, cut
+from storyteller.engine.sampling.rules import resolve
 from storyteller.errors import EngineError, SettingsError
 
 if TYPE_CHECKING:
@@ -132,12 +134,11 @@ class TakeSampler:
             raise EngineError(
                 "The model's output is not a number; its weights or an adapter may be damaged, so try another."
             )
-        scores = self._second_opinion(logits, negative, base)
+        scores = logits if allowed is None else allow_only(logits, allowed)
+        scores = self._second_opinion(scores, negative, base)
         scores = adjusted(
             scores, self._rules, self._history, taken=taken, left_behind=self._left_behind.get(self._size, ())
         )
-        if allowed is not None:
-            scores = allow_only(scores, allowed)
         token = self._choose(scores)
         if token is None:
             token = self._last_resort(logits, allowed)
@@ -219,8 +220,7 @@ class TakeSampler:
         notices, self._notices = self._notices, []
         return notices
 
-    def _second_opinion(self, logits: Tensor, negative: Tensor | None, base: Tensor | None) -> Tensor:
-        scores = logits
+    def _second_opinion(self, scores: Tensor, negative: Tensor | None, base: Tensor | None) -> Tensor:
         if base is not None:
             scores = adapter_contrast(scores, base.float(), self._settings.adapter_contrast)
         if negative is not None:
@@ -311,6 +311,6 @@ def build_sampler(
     The first for a tokenizer looks through its vocabulary, some 50 ms for GPT-2's; build one while loading.
 
     Raises:
-        SettingsError: as `pipeline.resolve`.
+        SettingsError: as `rules.resolve`.
     """
     return TakeSampler(settings, tokenizer, prompt_ids=prompt_ids, seed=seed, device=device)
