@@ -8,8 +8,7 @@ import torch
 
 from storyteller.engine.decode import continuing_mask
 from storyteller.engine.protocol import Notice, Token
-from storyteller.engine.sampling import Choice
-from storyteller.engine.sampling.pipeline import resolve, row_adjustment
+from storyteller.engine.sampling import Choice, resolve, row_adjustment
 from storyteller.engine.search import beam_search, contrastive_search
 
 if TYPE_CHECKING:

@@ -112,21 +112,22 @@ def test_one_beam_is_greedy() -> None:
     assert found.finish == "length"
 
 
+@torch.inference_mode()
 def test_with_as_many_beams_as_texts_the_best_of_all_is_found() -> None:
     model = tiny_gpt2(3, vocab_size=4)
     decoder = NaiveDecoder(model, eos=99)
     (best, *_) = beam_search(decoder, [1, 2], beams=16, max_tokens=3)
     totals = {}
     for text in product(range(4), repeat=3):
-        logprobs = model(torch.tensor([[1, 2, *text]])).logits[0].log_softmax(-1).detach()
+        logprobs = model(torch.tensor([[1, 2, *text]])).logits[0].log_softmax(-1)
         totals[text] = sum(float(logprobs[1 + at, token]) for at, token in enumerate(text))
     assert best.ids == max(totals, key=lambda text: totals[text])
     assert sum(best.logprobs) == pytest.approx(totals[best.ids], abs=1e-4)
 
 
+@torch.inference_mode()
 def test_logprobs_are_the_model_s_own_whatever_was_adjusted() -> None:
     model = tiny_gpt2(2)
-    model.requires_grad_(False)
     for found in beam_search(
         NaiveDecoder(model, eos=VOCAB),
         PROMPT,

@@ -49,6 +49,7 @@ def test_without_contrast_or_choice_it_is_greedy(k: int, alpha: float) -> None:
     assert [choice.token for choice in ours] == greedy[0, len(PROMPT) :].tolist()
 
 
+@torch.inference_mode()
 def test_logprobs_are_the_model_s_own() -> None:
     model = tiny_gpt2(1)
     choices = list(contrastive_search(NaiveDecoder(model, eos=VOCAB), PROMPT, k=4, alpha=0.6, max_tokens=6))
