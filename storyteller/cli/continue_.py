@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -37,7 +37,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from storyteller.engine.core import Core
+    from storyteller.engine.protocol import GenerateEvent
+
+
+class Generator(Protocol):
+    """What is asked of the engine here."""
+
+    def generate(self, request: Generate, cancel: CancelSignal) -> Iterator[GenerateEvent]:
+        """The events of one request."""
+        ...
+
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 INTERRUPTED = 130
@@ -61,7 +70,7 @@ def continue_(
     ] = None,
     takes: Annotated[
         int,
-        typer.Option("-n", "--takes", min=1, max=64, metavar="N", help="How many continuations, 1 to 64."),
+        typer.Option("-n", "--takes", min=1, max=16, metavar="N", help="How many continuations, 1 to 16."),
     ] = 1,
     max_tokens: Annotated[
         int | None, typer.Option(min=0, max=100_000, metavar="N", help="How long each may grow, in tokens.")
@@ -69,7 +78,7 @@ def continue_(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**63 - 64, metavar="N", help="The same seed gives the same text; take n has seed + n."
+            min=0, max=2**63 - 16, metavar="N", help="The same seed gives the same text; take n has seed + n."
         ),
     ] = None,
     stop: Annotated[
@@ -78,6 +87,10 @@ def continue_(
     ] = None,
     end_at_sentence: Annotated[
         bool, typer.Option("--end-at-sentence", help="End on a whole sentence.")
+    ] = False,
+    heal: Annotated[
+        bool,
+        typer.Option("--heal", help="The text ends inside a word: choose the end of that word anew, too."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a take, one a line.")] = False,
     device: DeviceOption = None,
@@ -110,12 +123,14 @@ def continue_(
         stop=rules,
         seed=seed,
         adapters=parse_adapters(adapter or own, known),
+        heal=heal,
     )
     core = open_core(found, settings, device=device, dtype=dtype, threads=threads)
-    return _print_json(core, request) if as_json else _print_text(core, request)
+    return print_json(core, request) if as_json else print_text(core, request)
 
 
-def _print_text(core: Core, request: Generate) -> int:
+def print_text(core: Generator, request: Generate) -> int:
+    """Print the takes of `request` as they grow, and return the exit code."""
     settled = settled_sentences if request.stop.end_at_sentence else len
     printer = TakePrinter(request.takes, output, settled)
     with cancelled_by_interrupt() as cancel:
@@ -130,7 +145,8 @@ def _print_text(core: Core, request: Generate) -> int:
     return INTERRUPTED if cancel.all_cancelled else 0
 
 
-def _print_json(core: Core, request: Generate) -> int:
+def print_json(core: Generator, request: Generate) -> int:
+    """Print the takes of `request`, an object each, once they are done, and return the exit code."""
     done: dict[int, TakeDone] = {}
     with cancelled_by_interrupt() as cancel:
         for event in core.generate(request, cancel):

@@ -64,9 +64,12 @@ def open_core(
         SettingsError: a device, dtype or number of threads that cannot be.
         ModelError: the model cannot be opened.
     """
+    chosen = changed(
+        settings, device=device, dtype=dtype, threads=threads
+    )  # before torch: a mistake is told at once
+
     from storyteller.engine.core import Core
 
-    chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     request = Load(
         id="load",
         model=str(found.path),
