@@ -6,6 +6,7 @@ Everything about one document is the room's.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -88,7 +89,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         warnings: Sequence[str] = (),
     ) -> None:
         self.keymap = load_keymap(ACTS)
-        super().__init__()
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)  # else colours become greys
         self.engine = engine
         self.settings = settings
         self.feedback = feedback

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.timer import Timer
+    from textual.widget import Widget
 
     from storyteller.manuscript.recovery import Recovery
     from storyteller.tui.app import StorytellerApp
@@ -130,6 +131,11 @@ class Desk(Screen[None], inherit_bindings=False):
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
         self.storyteller.worker_changed(event)
+
+    def watch_focused(self, focused: Widget | None) -> None:
+        """A click beside everything leaves the keyboard with the page."""
+        if focused is None and self.app.app_focus and self.is_current:
+            self.call_next(self.page.focus)
 
     # The document
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _CHUNK: Final = 256  # bytes a terminal that polls as writable takes without blocking
 _PATIENCE_S: Final = 0.25
 _ABANDON_SEQUENCE: Final = b"\x18"  # CAN: whatever escape sequence was cut short ends here
+# One cell for one, for terminals whose encoding has no such characters.
+_PLAIN: Final = str.maketrans("─│•·…→←↑↓▸●○‹›“”–—’", '-|*.~><^v>*o<>""--\'')
 
 
 class Outlet(io.TextIOBase):
@@ -24,7 +26,7 @@ class Outlet(io.TextIOBase):
 
     When the terminal takes nothing for `_PATIENCE_S`, output is dropped; once it takes something again,
     `on_repaint` is called. When it is gone, `on_gone` is called once and output vanishes. Both are called
-    on the thread that writes. What the encoding lacks becomes a question mark.
+    on the thread that writes. What the encoding lacks becomes something plainer, or a question mark.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Outlet(io.TextIOBase):
     ) -> None:
         self._fileno = fileno
         self._encoding = encoding
+        self._plain = not encoding.lower().replace("-", "").startswith("utf")
         self._on_repaint = on_repaint
         self._on_gone = on_gone
         self._dropping = False
@@ -49,7 +52,8 @@ class Outlet(io.TextIOBase):
         """Write `text`, or drop it; the number of its characters either way."""
         if not self._gone:
             try:
-                self._write(text.encode(self._encoding, "replace"))
+                plain = text.translate(_PLAIN) if self._plain else text
+                self._write(plain.encode(self._encoding, "replace"))
             except OSError:
                 self._gone = True
                 self._on_gone()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from textual import on
+from textual.worker import Worker, WorkerState
 
 from storyteller.engine.protocol import AdapterWeight, Prepare
 from storyteller.errors import SettingsError
@@ -186,6 +187,14 @@ class Room(FindingDesk):
         if not self.prompter.closed(event.generation) and not event.cancelled:
             self.flash("The model has nothing to add here.")
         self.refresh_lines()
+
+    @on(Worker.StateChanged)
+    def _stream_broke(self, event: Worker.StateChanged) -> None:
+        """A fault of ours in the stream: what came of it is kept, and the model can be asked again."""
+        asking = self.prompter.asking
+        if event.worker.name == "stream" and event.state is WorkerState.ERROR and asking is not None:
+            self.prompter.closed(asking.request.id)
+            self.refresh_lines()
 
     @on(OfferRemarked)
     def _offer_remarked(self, event: OfferRemarked) -> None:

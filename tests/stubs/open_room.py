@@ -31,7 +31,9 @@ QUIET = Settings(consent="no")
 class OpenRoom:
     """The app while a test runs, with its pilot, its engine and every message that was posted."""
 
-    def __init__(self, app: StorytellerApp, engine: FakeEngine, pilot: Pilot[None], messages: list[Message]) -> None:
+    def __init__(
+        self, app: StorytellerApp, engine: FakeEngine, pilot: Pilot[None], messages: list[Message]
+    ) -> None:
         self.app = app
         self.engine = engine
         self.pilot = pilot

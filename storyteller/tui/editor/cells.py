@@ -7,11 +7,12 @@ of the picture that stands for it. Tab stops count from the start of the visual 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 
-from storyteller.manuscript.segments import next_cluster
+from storyteller.manuscript.segments import is_cjk, next_cluster
 from storyteller.text import editor_line
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ _SINGLE: Final = re.compile(
     "[\x00-\x08\x0a-\xac\xae-\u02ff\u0370-\u0377\u037a-\u037f\u0384-\u038a\u038e-\u03a1\u03a3-\u0482"
     "\u048a-\u052f\u2010-\u2027\u2030-\u205e]*"
 )
+_DOUBLE: Final = re.compile(
+    "[\u3001-\u3020\u3041-\u3096\u30a0-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff01-\uff60]*"
+)
 
 
 def is_single(text: str) -> bool:
@@ -31,10 +35,23 @@ def is_single(text: str) -> bool:
     return _SINGLE.fullmatch(text) is not None
 
 
+def is_double(text: str) -> bool:
+    """Whether every character is Han, kana or one of their punctuation, two cells wide, and no mark."""
+    return _DOUBLE.fullmatch(text) is not None
+
+
+def is_ideographic(character: str) -> bool:
+    """Whether a line may break beside `character` without a space: Han, kana and their punctuation."""
+    return character > "\u3000" and (is_cjk(character) or is_double(character))
+
+
 def cluster_width(cluster: str, x: int, tab: int) -> int:
     """The cells of one character as people see it, when it begins at cell `x`."""
-    if cluster == "\t":
-        return tab - x % tab
+    return tab - x % tab if cluster == "\t" else _cells(cluster)
+
+
+@lru_cache(maxsize=8192)
+def _cells(cluster: str) -> int:
     return cell_len(editor_line(cluster))
 
 

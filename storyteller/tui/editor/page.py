@@ -304,13 +304,13 @@ class Page(Searchable, inherit_bindings=False):
         layers: list[Layer] = []
         if self.origins:
             style = self.get_component_rich_style
-            layers.append(Layer(start, end, style("page--mine", partial=True)))
+            layers.append(Layer(start, end, style("page--mine")))
             first, last = stretch.settled(base + start), stretch.settled(base + end)
             for span in self.provenance.spans(first, last):
                 left, right = stretch.placed(span.start, after=True), stretch.placed(span.end)
-                layers.append(Layer(left - base, right - base, style(f"page--{span.origin}", partial=True)))
+                layers.append(Layer(left - base, right - base, style(f"page--{span.origin}")))
         if stretch.text and stretch.start < base + end and stretch.end > base + start:
-            provisional = self.get_component_rich_style("page--provisional", partial=True)
+            provisional = self.get_component_rich_style("page--provisional")
             layers.append(Layer(stretch.start - base, stretch.end - base, provisional))
         return layers
 

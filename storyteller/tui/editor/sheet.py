@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.style import Style
+from rich.text import Text
 from textual.content import Content
 from textual.document._document import Selection
 from textual.geometry import Offset, Size
@@ -23,7 +24,6 @@ from storyteller.tui.editor.paragraph import paragraph_rows
 from storyteller.tui.editor.wrap import LOOK_BACK, Wrap
 
 if TYPE_CHECKING:
-    from rich.text import Text
     from textual import events
     from textual.document._document import Location
     from textual.geometry import Region
@@ -238,9 +238,7 @@ class Sheet(TextArea, inherit_bindings=False):
 
     def get_line(self, line_index: int) -> Text:
         """A row as it is shown: one character for each of its own, controls made visible."""
-        text = super().get_line(line_index)
-        text.plain = editor_line(text.plain)
-        return text
+        return Text(editor_line(self.document[line_index]), end="", no_wrap=True)
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """The visual lines of a part of the window."""
@@ -286,7 +284,7 @@ class Sheet(TextArea, inherit_bindings=False):
         """The styles over columns `start` to `end` of a row, in columns of the row, from the lowest up."""
         layers = self._text_layers(row, start, end)
         if self.spotlight and row not in paragraph_rows(self.document.lines, self.cursor_location[0]):
-            layers.append(Layer(start, end, self.get_component_rich_style("page--unfocused", partial=True)))
+            layers.append(Layer(start, end, self.get_component_rich_style("page--unfocused")))
         layers += self._mark_layers(row, start, end)
         theme = self._theme
         (top_row, top_column), (bottom_row, bottom_column) = sorted(self.selection)

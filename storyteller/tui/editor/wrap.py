@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from textual.document._wrapped_document import WrappedDocument
 from textual.geometry import Offset
 
-from storyteller.manuscript.segments import is_cjk, next_cluster
+from storyteller.manuscript.segments import next_cluster
 from storyteller.manuscript.totals import Totals
-from storyteller.tui.editor.cells import cluster_width, column_at, is_single, x_of
+from storyteller.tui.editor.cells import cluster_width, column_at, is_double, is_ideographic, is_single, x_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ LOOK_BACK: Final = 4  # visual lines before an edit that it may still change
 _NEVER_FIRST: Final = frozenset(
     "、。，．！？：；・ー々ゝゞ）」』】〉》〕］｝〙〗”’…‥ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ%％℃,.!?:;)]}"
 )
+_SPACES: Final = frozenset(" \t\u3000\u2002\u2003\u2004\u2005\u2009\u200a\u200b")
 _NEVER_LAST: Final = frozenset("（「『【〈《〔［｛〘〖“‘([{$＄￥£¥")
 
 
@@ -49,17 +50,24 @@ def next_break(text: str, start: int, width: int, tab: int) -> int | None:
         if dash > space and text[dash + 1].isalnum():
             space = dash
         return space + 1 if space >= start else start + width
-    return _next_break_in_wide(text, start, width, tab)
+    if is_double(window[: width // 2 + 1]):
+        position = start + width // 2
+        if length <= position:
+            return None
+        while position > start and not _may_break(text, position):
+            position -= 1
+        return position if position > start else start + width // 2
+    return _next_break_in_mixed(text, start, width, tab)
 
 
-def _next_break_in_wide(text: str, start: int, width: int, tab: int) -> int | None:
+def _next_break_in_mixed(text: str, start: int, width: int, tab: int) -> int | None:
     length = len(text)
     x = 0
     position = start
     chance = start
     while position < length:
         end = next_cluster(text, position)
-        if position > start and _may_break(text, position, end):
+        if position > start and _may_break(text, position):
             chance = position
         x += cluster_width(text[position:end], x, tab)
         if x > width:
@@ -72,19 +80,16 @@ def _next_break_in_wide(text: str, start: int, width: int, tab: int) -> int | No
     return None
 
 
-def _may_break(text: str, position: int, end: int) -> bool:
-    """Whether a line may end before the character from `position` to `end`."""
+def _may_break(text: str, position: int) -> bool:
+    """Whether a line may end before the character at `position`."""
     before, after = text[position - 1], text[position]
-    if before in " \t\u3000\u2002\u2003\u2004\u2005\u2009\u200a\u200b":
+    if before in _SPACES:
         return True
     if before == "—":
         return after.isalnum()
-    if after in " \t\u3000" or after in _NEVER_FIRST or before in _NEVER_LAST:
+    if after in _SPACES or after in _NEVER_FIRST or before in _NEVER_LAST:
         return False
-    wide = end - position == 1 and (
-        is_cjk(after) or "\u3000" < after <= "\u30ff" or "\uff00" < after < "\uff61"
-    )
-    return wide or is_cjk(before) or "\u3000" < before <= "\u30ff" or "\uff00" < before < "\uff61"
+    return is_ideographic(after) or is_ideographic(before)
 
 
 def wrap_row(text: str, width: int, tab: int) -> Sequence[int]:
