@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import inspect
 
-from storyteller.engine.settings import LARGEST, SamplerSettings
+from storyteller.engine.settings import SamplerSettings
 
 _EXPLANATIONS: Final[dict[str, str]] = {
     "method": "How tokens are chosen: by chance, always the likeliest, or by a search.",
@@ -103,7 +103,5 @@ def _allowed(kind: inspect.Type) -> str:
 
 def _range(kind: inspect.IntType | inspect.FloatType) -> str:
     if kind.gt is not None:
-        return f" above {kind.gt:g}"
-    if kind.ge is not None and kind.le is not None and kind.le != LARGEST:
-        return f" from {kind.ge:g} to {kind.le:g}"
-    return f", {kind.ge:g} or more" if kind.ge == 0 else f" of at most {LARGEST:,} either way"
+        return f" above {kind.gt:,g}"
+    return f" from {kind.ge:,.10g} to {kind.le:,.10g}"

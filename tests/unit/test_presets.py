@@ -113,13 +113,13 @@ def test_the_writer_adds_replaces_and_builds_on() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("temperature", "-0.1", "a number, 0 or more"),
+        ("temperature", "-0.1", "a number from 0 to 1,000,000"),
         ("temperature", '"hot"', "“hot”, but it may only be a number"),
         ("temperature", "nan", "a number"),
         ("temperature", "inf", "a number"),
         ("repetition_penalty", "0", "a number above 0"),
         ("top_p", "1.2", "a number from 0 to 1"),
-        ("top_k", "2.5", "a whole number, 0 or more"),
+        ("top_k", "2.5", "a whole number from 0 to 1,000,000"),
         ("top_k", "true", "a whole number"),
         ("top_k", str(10**30), "a whole number"),
         ("beams", "17", "a whole number from 1 to 16"),
@@ -130,7 +130,7 @@ def test_the_writer_adds_replaces_and_builds_on() -> None:
         ("banned_tokens", '["a"]', "a list of whole numbers in brackets"),
         ("logit_bias", '{ "a" = 1 }', "a table of numbers by token"),
         ("logit_bias", '{ "1" = inf }', "a table of numbers by token"),
-        ("presence_penalty", "1e300", "a number of at most 1,000,000 either way"),
+        ("presence_penalty", "1e300", "a number from -1,000,000 to 1,000,000"),
     ],
 )
 def test_a_bad_value_is_told_what_is_allowed(key: str, value: str, told: str) -> None:

@@ -32,7 +32,7 @@ def find_loop(ids: Sequence[int], floor: int = 0) -> int | None:
 
 def _copies(period: int) -> int:
     """So many copies of a stretch of `period` tokens are no style any more: a refrain is fine, "ha ha ha" too."""
-    if period >= 20:
+    if period >= 16:
         return 2
     if period >= 8:
         return 3
