@@ -1,6 +1,7 @@
 """A child process that speaks lines, as its parent holds it: started, written to, paused, killed and reaped, all in one event loop.
 
-No thread and no child watcher: the child's end is the end of its stdout, after which it is waited for.
+No thread and no child watcher: the child's end is the end of its stdout, after which it is waited for. On Linux
+the engine dies with the thread that started it, so the event loop's thread must be one that lasts.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 from storyteller.engine.log import open_log
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_OOM_SCORE = 500  # of 1000: the kernel takes the model before the manuscript
+_OOM_STEP = 500  # of 1000, above the app's own score
 
 
 def take_pipes() -> tuple[int, int]:
@@ -52,5 +52,7 @@ def die_with_parent() -> None:
 
 def die_first() -> None:
     """Offer this process to the out-of-memory killer before the app that holds the unsaved text."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
+    score = Path("/proc/self/oom_score_adj")
+    with suppress(OSError, ValueError):
+        inherited = int(score.read_text(encoding="ascii"))
+        score.write_text(str(min(1000, inherited + _OOM_STEP)), encoding="ascii")
