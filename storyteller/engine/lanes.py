@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from storyteller.engine.cache import Branches, Trunk
+from storyteller.engine.device import decodes_alone, one_thread
+from storyteller.engine.weights import parameter_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +47,7 @@ class Lanes:
         self._branches: Branches | None = None
         self._last: Tensor | None = None  # (lanes, d), hidden states of the last decode
         self._prompt = 0
+        self._alone = decodes_alone(network.device, parameter_count(network.config))
         self._chunk = _CHUNK if network.device.type == "cpu" else _CHUNK_ON_GPU
 
     @property
@@ -111,11 +115,12 @@ class Lanes:
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int]) -> Tensor:
         """Append one token to every lane: logits (lanes, vocab) of the token after it."""
-        if self._branches is None:
-            self._last = self._trunk.extend(tokens)
-        else:
-            self._last = self._branches.extend([[token] for token in tokens])
-        return self._network.logits(self._last)
+        with one_thread() if self._alone else nullcontext():
+            if self._branches is None:
+                self._last = self._trunk.extend(tokens)
+            else:
+                self._last = self._branches.extend([[token] for token in tokens])
+            return self._network.logits(self._last)
 
     def length(self, lane: int) -> int:
         """Tokens of `lane` in the cache, prompt included."""

@@ -136,7 +136,7 @@ def can_pack(dtype: torch.dtype) -> bool:
 
 def activate(x: Tensor, activation: ActivationName) -> Tensor:
     """The activation of transformers' name, element by element."""
-    return _ACTIVATIONS[activation](x)
+    return ACTIVATIONS[activation](x)
 
 
 def _tanh_gelu(x: Tensor) -> Tensor:
@@ -156,7 +156,7 @@ def _identity(x: Tensor) -> Tensor:
 
 
 _TANH_GELUS = frozenset({"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh"})
-_ACTIVATIONS: dict[ActivationName, Activation] = {
+ACTIVATIONS: dict[ActivationName, Activation] = {
     "gelu_new": _tanh_gelu,
     "gelu_pytorch_tanh": _tanh_gelu,
     "gelu_fast": _tanh_gelu,

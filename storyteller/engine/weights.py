@@ -133,17 +133,33 @@ class WeightFiles:
         self._require_finite(name, tensor, placement)
         return tensor
 
-    def product(self, name: str, bias: Tensor | None, placement: Placement, *, turned: bool) -> Linear:
-        """The product whose weight is `name`, kept (outputs, inputs), or `turned` (inputs, outputs) as Conv1D does.
+    def product(self, name: str, bias: Tensor, placement: Placement) -> Linear:
+        """The product whose weight is `name`, (inputs, outputs) as transformers' Conv1D keeps it.
 
         Raises:
             ModelError: as `vector`.
         """
         weight = self._mapped(name).to(placement.device, placement.dtype)
-        made = linear(weight.t() if turned else weight, bias)
-        probe = torch.full(
-            (1, weight.shape[0 if turned else 1]), 2**-10, dtype=weight.dtype, device=weight.device
-        )
+        return self._checked(name, weight.t(), bias, placement)
+
+    def head(self, name: str, placement: Placement) -> Linear:
+        """The product from hidden states to logits, whose weight is `name`, (vocab, d).
+
+        In half precision the mean of its rows is taken off first. That moves all logits of a position by the same
+        amount, which no probability sees, and brings them near zero: GPT-2's stand at -40 to -100, where bfloat16
+        tells only steps of a quarter or a half apart.
+
+        Raises:
+            ModelError: as `vector`.
+        """
+        weight = self._mapped(name)
+        if placement.dtype != torch.float32:
+            weight = weight.float() - weight.mean(0, dtype=torch.float32)
+        return self._checked(name, weight.to(placement.device, placement.dtype), None, placement)
+
+    def _checked(self, name: str, weight: Tensor, bias: Tensor | None, placement: Placement) -> Linear:
+        made = linear(weight, bias)
+        probe = torch.full((1, weight.shape[1]), 2**-10, dtype=weight.dtype, device=weight.device)
         self._require_finite(name, made(probe), placement)  # reads every weight, at the speed of a product
         return made
 
@@ -179,12 +195,12 @@ def _assemble(
 
     def product(name: str) -> Linear:
         bias = files.vector(f"{name}.bias", placement)
-        return files.product(f"{name}.weight", bias, placement, turned=True)
+        return files.product(f"{name}.weight", bias, placement)
 
     steps = config.n_layer + 2
     embedding = files.vector("wte.weight", placement)
     head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-    read_out = files.product(head, None, placement, turned=False)
+    read_out = files.head(head, placement)
     yield 1 / steps
     blocks = []
     for layer in range(config.n_layer):
