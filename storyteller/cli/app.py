@@ -35,7 +35,7 @@ class Command(NamedTuple):
     does: str
 
 
-ROOM: Final = Command("storyteller.cli.room", "open the room; `open` may be left out")
+ROOM: Final = Command("storyteller.cli.open_", "open the room; `open` may be left out")
 COMMANDS: Final = {
     "open": ROOM,
     "continue": Command("storyteller.cli.continue_", "write on from a file or a pipe, to standard output"),
@@ -101,6 +101,12 @@ def _dispatch(arguments: list[str]) -> int:
     if first == "--version":
         output(f"storyteller {__version__}\n")
         return 0
+    if not arguments or (len(arguments) == 1 and not first.startswith("-") and first not in COMMANDS):
+        from storyteller.cli.room import (
+            open_room,
+        )  # typer takes a tenth of a second to see that there is no option
+
+        return open_room(first if arguments else None)
     if first in COMMANDS:
         return _call(COMMANDS[first], f"storyteller {first}", arguments[1:])
     return _call(ROOM, "storyteller", arguments)

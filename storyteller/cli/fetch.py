@@ -77,13 +77,13 @@ def _hub() -> Any:
     import huggingface_hub.file_download
     import huggingface_hub.utils
 
-    huggingface_hub.utils.logging.set_verbosity_error()  # its retries are no news
-
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    hub: Any = huggingface_hub
+    hub.utils.logging.set_verbosity_error()  # its retries are no news
+    if hub.constants.HF_HUB_OFFLINE:
         raise ModelError(
             "HF_HUB_OFFLINE is set, which forbids the network. Unset it and try again.", title=_TITLE
         )
-    return huggingface_hub
+    return hub
 
 
 def _listing(hub: Any, repo: str, revision: str | None) -> tuple[str, list[Wanted]]:
