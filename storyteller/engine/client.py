@@ -58,7 +58,8 @@ class EngineClient(Conversation):
 
     Args:
         command: what to run instead of the engine's own server; tests bring a scripted one.
-        cancel_deadline_s: a generation that has not ended so long after its cancelling costs the child its life.
+        cancel_deadline_s: a generation that has not ended so long after its cancelling costs the child its life;
+            longer where the model took longer to open, since a new child would have to open it again.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class EngineClient(Conversation):
     ) -> None:
         super().__init__()
         self._command = tuple(command or engine_command())
-        self._slice_s = cancel_deadline_s / _SLICES
+        self._deadline_s = cancel_deadline_s
+        self._asked_at = 0.0  # when the model was, and how long it took: what a restart costs
+        self._opening_s = 0.0
         self._policy = RestartPolicy()
         self._load: Load | None = None  # what a new child opens
         self._opened: Load | None = None  # the last load that ended in `Ready`
@@ -92,6 +95,7 @@ class EngineClient(Conversation):
         self._load = load
         self._policy.forget()
         if self._greeted:
+            self._asked_at = time.monotonic()
             self._write(load)
             return
         try:
@@ -143,10 +147,10 @@ class EngineClient(Conversation):
 
     def _cancelling(self, stream: Stream) -> None:
         if isinstance(stream.request, Generate):
-            self._watch(stream, _SLICES)
+            self._watch(stream, max(self._deadline_s, self._opening_s) / _SLICES, _SLICES)
 
-    def _watch(self, stream: Stream, slices: int) -> None:
-        """Kill the child if `stream` does not end in so many slices of the deadline, held-up time not counted."""
+    def _watch(self, stream: Stream, slice_s: float, slices: int) -> None:
+        """Kill the child if `stream` does not end in so many slices of time, those not counted in which we did not read."""
         if stream.finished:
             return
         if slices == 0:
@@ -156,7 +160,7 @@ class EngineClient(Conversation):
             self._kill(_Verdict(error, "restart"))
             return
         left = slices if self.streams.backlog.full else slices - 1
-        asyncio.get_running_loop().call_later(self._slice_s, self._watch, stream, left)
+        asyncio.get_running_loop().call_later(slice_s, self._watch, stream, slice_s, left)
 
     def _write(self, request: Asked | Cancel | Load) -> None:
         line = encode(request)
@@ -174,6 +178,7 @@ class EngineClient(Conversation):
             self._spawn()
 
     def _spawn(self) -> None:
+        self._asked_at = time.monotonic()
         try:
             self._child = Child(self._command, self._received, self._ended)
         except OSError as error:
@@ -201,6 +206,7 @@ class EngineClient(Conversation):
                 self._ready = event
                 if self._load is not None and self._load.id == event.id:
                     self._opened = self._load
+                    self._opening_s = time.monotonic() - self._asked_at
             case Failed() if self._load is not None and self._load.id == event.id:
                 self._load = self._opened or self._load
         self.streams.dispatch(event)

@@ -155,7 +155,25 @@ async def test_leaving_a_wedged_stream_tells_the_listeners(tmp_path: Path) -> No
         await heard.next(Ready)
 
 
-async def test_the_deadline_is_two_seconds_and_does_not_run_while_the_reader_is_slow(tmp_path: Path) -> None:
+async def test_an_engine_that_is_slow_to_open_is_given_longer_to_stop(tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    engine = EngineClient(command=FAKE_ENGINE, cancel_deadline_s=0.05)
+    heard = Heard(engine)
+    before = time.monotonic()
+    await engine.start(Load(id="load", model=f"hold:{gate}"))
+    asyncio.get_running_loop().call_later(0.5, gate.touch)
+    await heard.next(Ready)
+    opening = time.monotonic() - before
+    async with aclosing(engine.generate(order("g", f"deaf hold:{tmp_path / 'never'}"))) as events:
+        while getattr(await anext(events), "token", None) != CURSE - 1:
+            pass
+        left = time.monotonic()
+    assert "stuck" in (await heard.next(Notice)).message
+    assert time.monotonic() - left > 0.9 * opening > 0.4
+    await engine.close()
+
+
+async def test_the_deadline_does_not_run_while_the_reader_is_slow(tmp_path: Path) -> None:
     async with (
         fake_client(cancel_deadline_s=0.1) as (engine, _),
         aclosing(engine.generate(order("g", "tokens:100000"))) as events,
