@@ -131,12 +131,20 @@ def continue_(
 
 def print_text(core: Generator, request: Generate) -> int:
     """Print the takes of `request` as they grow, and return the exit code."""
-    settled = settled_sentences if request.stop.end_at_sentence else len
-    printer = TakePrinter(request.takes, output, settled)
+    printer = TakePrinter(
+        request.takes,
+        output,
+        settled=settled_sentences if request.stop.end_at_sentence else len,
+        loops_are_left=request.settings.loop_guard,
+    )
     with cancelled_by_interrupt() as cancel:
         for event in core.generate(request, cancel):
             match event:
                 case Began():
+                    if event.truncated:
+                        notice(
+                            f"The text is longer than the model can see; it sees the last {len(event.ids)} tokens."
+                        )
                     printer.begin(event.ids)
                 case Token() | Rewound() | TakeDone():
                     printer.handle(event)

@@ -74,13 +74,14 @@ def settled_sentences(text: str) -> int:
 class GrowingTake:
     """One take's text so far, and how much of it is settled."""
 
-    def __init__(self, prompt: Sequence[int], settled: Callable[[str], int]) -> None:
+    def __init__(self, prompt: Sequence[int], settled: Callable[[str], int], *, loops_are_left: bool) -> None:
         self.final: TakeDone | None = None
         self._prompt = list(prompt[-2 * LONGEST_PERIOD :])
         self._ids: list[int] = []
         self._ends: list[int] = []  # characters of text after each token
         self._text = ""
         self._settled = settled
+        self._loops_are_left = loops_are_left
 
     def add(self, token: Token) -> None:
         """A token came."""
@@ -98,7 +99,8 @@ class GrowingTake:
         """What of the text will stand whatever comes: all of it once the take is done."""
         if self.final is not None:
             return self.final.text
-        tokens = len(self._ids) - may_be_taken_back([*self._prompt, *self._ids])
+        repeated = may_be_taken_back([*self._prompt, *self._ids]) if self._loops_are_left else 0
+        tokens = len(self._ids) - repeated
         text = self._text[: self._ends[tokens - 1]] if tokens > 0 else ""
         return text[: self._settled(text)]
 
@@ -110,19 +112,31 @@ class TakePrinter:
         takes: how many there will be; past one, each has a line above it that says which it is.
         write: where text goes.
         settled: given a growing take's text, how many of its characters no cut will remove.
+        loops_are_left: the engine goes back where a text begins to repeat itself.
     """
 
-    def __init__(self, takes: int, write: Callable[[str], None], settled: Callable[[str], int] = len) -> None:
+    def __init__(
+        self,
+        takes: int,
+        write: Callable[[str], None],
+        *,
+        settled: Callable[[str], int] = len,
+        loops_are_left: bool = True,
+    ) -> None:
         self._count = takes
         self._write = write
         self._settled = settled
+        self._loops_are_left = loops_are_left
         self._takes: list[GrowingTake] = []
         self._current = 0
         self._printed = ""
 
     def begin(self, prompt: Sequence[int]) -> None:
         """The prompt is known; nothing was sampled yet."""
-        self._takes = [GrowingTake(prompt, self._settled) for _ in range(self._count)]
+        self._takes = [
+            GrowingTake(prompt, self._settled, loops_are_left=self._loops_are_left)
+            for _ in range(self._count)
+        ]
         self._head()
 
     def handle(self, event: Token | Rewound | TakeDone) -> None:

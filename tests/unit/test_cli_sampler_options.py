@@ -12,6 +12,7 @@ from storyteller.cli.continue_ import continue_
 from storyteller.cli.sampler_options import option_name, settings_from, unescape
 from storyteller.engine.settings import SamplerSettings
 from storyteller.errors import SettingsError
+from tests.stubs.command import in_process
 
 BASE = SamplerSettings(top_k=100, temperature=0.8)
 
@@ -20,6 +21,25 @@ def test_every_setting_is_an_option() -> None:
     parameters = inspect.signature(continue_).parameters
     assert set(SamplerSettings.__struct_fields__) <= set(parameters)
     assert all(parameters[name].default is None for name in SamplerSettings.__struct_fields__)
+
+
+def test_an_option_that_is_not_given_arrives_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def keep(base: SamplerSettings, given: dict[str, Any]) -> SamplerSettings:
+        seen.update(given)
+        raise SettingsError("enough")
+
+    monkeypatch.setattr("storyteller.cli.continue_.settings_from", keep)
+    assert (
+        in_process(
+            "continue", "--top-p", "0.5", "--dry-breakers", ".", "--dry-breakers", "!", "--no-loop-guard"
+        ).code
+        == 2
+    )
+    given = {name: value for name, value in seen.items() if value is not None}
+    assert given == {"top_p": 0.5, "dry_breakers": [".", "!"], "loop_guard": False}
+    assert set(seen) == set(SamplerSettings.__struct_fields__)
 
 
 def test_what_is_not_given_stays_the_presets() -> None:

@@ -131,6 +131,15 @@ def test_a_loop_is_not_printed_before_the_engine_leaves_it() -> None:
     assert paper.text == "He ran on home\n"
 
 
+def test_without_a_loop_guard_a_loop_is_printed_as_it_comes() -> None:
+    paper = Paper()
+    printed = TakePrinter(1, paper.write, loops_are_left=False)
+    printed.begin(())
+    for number, text in [(1, "ha"), (1, "ha"), (1, "ha")]:
+        printed.handle(token(0, text, number))
+    assert paper.text == "hahaha"
+
+
 def test_a_take_that_nobody_could_foresee_is_said_again_whole() -> None:
     printed, paper = printer()
     printed.handle(token(0, "a lamp", 1))
