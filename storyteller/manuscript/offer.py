@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 Phase = Literal["streaming", "ready", "hidden"]
 """`hidden`: out of sight, while the stream may go on."""
 
-Kind = Literal["all", "word", "sentence", "line", "typed"]
-"""How a piece was taken; `typed` letter by letter, by typing the same."""
+Kind = Literal["all", "word", "sentence", "line", "caret", "typed"]
+"""How a piece was taken; `caret` up to a place of the writer's choice, `typed` letter by letter, by typing the same."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,12 @@ class Offer:
         """Take the next piece of that kind; returns it, `""` when nothing is there."""
         text = self.text
         return self._keep(text[: _BOUNDARIES[kind](text)], kind)
+
+    def take_first(self, characters: int) -> str:
+        """Take the first `characters` of what is provisional; returns them."""
+        text = self.text
+        first = text[: max(0, characters)]
+        return self._keep(first, "all" if first == text else "caret")
 
     def type_through(self, typed: str) -> bool:
         """Whether `typed` is what comes next; if so it is taken."""

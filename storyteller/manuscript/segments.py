@@ -24,7 +24,8 @@ _MARKS: Final = (
 )
 _LETTER: Final = rf"(?:[^\W_{_CJK}]|[{_MARKS}])"
 _CLOSERS: Final = "\"'’”»›)\\]}）」』】〉》〕*_"
-_WORD: Final = re.compile(rf"[^\W_{_CJK}]{_LETTER}*(?:(?:['’\-]|(?<=\d)[.,](?=\d)){_LETTER}+)*|[{_CJK}]")
+_LETTERS: Final = rf"(?:[^\W_{_CJK}]+|[{_MARKS}]+)"
+_WORD: Final = re.compile(rf"[^\W_{_CJK}]{_LETTERS}*(?:(?:['’\-]|(?<=\d)[.,](?=\d)){_LETTERS}+)*|[{_CJK}]")
 _CJK_CHARACTER: Final = re.compile(f"[{_CJK}]")
 
 _JOINER: Final = "\u200d"
@@ -90,7 +91,7 @@ def _surely_apart(before: str, after: str) -> bool:
 
 
 def _extends(character: str) -> bool:
-    if character < "\u0300":
+    if character < "\u0300" or "\u30a0" <= character <= "\u9fff":
         return False
     if "\U0001f3fb" <= character <= "\U0001f3ff" or "\U000e0020" <= character <= "\U000e007f":
         return True

@@ -7,7 +7,7 @@ typing on line 9,000 of a manuscript costs nothing for the lines below it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -72,6 +72,6 @@ class Totals:
 
     def _sum_to(self, index: int) -> None:
         known = len(self._starts)
-        fresh = accumulate(islice(self._sizes, known - 1, index), initial=self._starts[-1])
+        fresh = accumulate(self._sizes[known - 1 : index], initial=self._starts[-1])
         next(fresh)
         self._starts.extend(fresh)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from itertools import pairwise
 
@@ -13,7 +12,7 @@ from rich.cells import cell_len
 
 from storyteller.manuscript.segments import next_cluster
 from storyteller.text import editor_line
-from storyteller.tui.editor.cells import column_at, is_single, shown, x_of
+from storyteller.tui.editor.cells import column_at, is_double, is_single, shown, x_of
 from storyteller.tui.editor.document import Document
 from storyteller.tui.editor.navigator import Navigator
 from storyteller.tui.editor.wrap import Wrap, wrap_row
@@ -161,13 +160,18 @@ def test_a_key_far_into_a_huge_line_rewraps_only_a_few_visual_lines(monkeypatch:
     assert tables(wrap) == tables(Wrap(document, 70))
 
 
-def test_what_counts_as_one_cell_takes_one_cell() -> None:
-    class_of_singles = re.compile(r"\s|\S", re.DOTALL)
-    for code in range(0x3000):
+def test_what_counts_as_one_cell_takes_one_and_what_counts_as_two_takes_two() -> None:
+    singles = doubles = 0
+    for code in range(sys.maxunicode + 1):
         character = chr(code)
-        if character not in "\n\r" and is_single(character) and class_of_singles.match(character):
+        if is_single(character) and character not in "\n\r":
             assert cell_len(editor_line(character)) == 1, hex(code)
-    assert not any(is_single(chr(code)) for code in range(0x3000, sys.maxunicode, 97))
+            singles += 1
+        elif is_double(character):
+            assert cell_len(editor_line(character)) == 2, hex(code)
+            assert next_cluster("漢" + character, 0) == 1
+            doubles += 1
+    assert (singles > 900, doubles > 25_000) == (True, True)
 
 
 @given(LINES)

@@ -64,6 +64,16 @@ class Editable(Draft, inherit_bindings=False):
         if cut is not None:
             self._copy(cut.replaced_text)
 
+    def action_undo(self) -> None:
+        """Take the last step back; not on a page that is only read."""
+        if not self.read_only:
+            self.undo()
+
+    def action_redo(self) -> None:
+        """Make the step again that was undone last; not on a page that is only read."""
+        if not self.read_only:
+            self.redo()
+
     def action_copy(self) -> None:
         """Copy the selection."""
         if not self.selection.is_empty:

@@ -1,7 +1,7 @@
 r"""Find and replace over a string: plain or regular expression, with or without case, whole words.
 
 Line ends count as `\n` whatever the file has. A regular expression runs in a process of its own and is
-ended after a second: Python's engine can take longer than the universe for `(a+)+$`, and would take the
+ended after two seconds: Python's engine can take longer than the universe for `(a+)+$`, and would take the
 screen with it.
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 from storyteller.errors import UserError
 
 MOST_MATCHES: Final = 100_000
-TIMEOUT_S: Final = 1.0
+TIMEOUT_S: Final = 2.0
 _TITLE: Final = "That cannot be searched for"
 
 

@@ -180,9 +180,19 @@ class Page(Searchable, inherit_bindings=False):
 
     def accept(self, kind: Kind = "all") -> Piece | None:
         """Take the next piece of the open offer as one step of the history; None if nothing stands there."""
-        offer = self._offer
-        if offer is None or not self.offer_open or self.read_only or not offer.take_piece(kind):
-            return None
+        offer = self._acceptable
+        return self._accept_taken(offer) if offer is not None and offer.take_piece(kind) else None
+
+    def accept_first(self, characters: int) -> Piece | None:
+        """Take the first `characters` of what the open offer still has, as `accept` does."""
+        offer = self._acceptable
+        return self._accept_taken(offer) if offer is not None and offer.take_first(characters) else None
+
+    @property
+    def _acceptable(self) -> Offer | None:
+        return self._offer if self.offer_open and not self.read_only else None
+
+    def _accept_taken(self, offer: Offer) -> Piece:
         piece = offer.taken[-1]
         self._steps.checkpoint()
         self._settle_piece(offer, piece, "accepted", "accept")

@@ -11,7 +11,7 @@ from storyteller.tui.editor.find import Matches, Query, search
 from storyteller.tui.editor.painting import Layer
 
 if TYPE_CHECKING:
-    from storyteller.manuscript.provenance import Origin
+    from storyteller.manuscript.provenance import Origin, Provenance
     from storyteller.tui.editor.messages import Cause
 
 
@@ -25,6 +25,12 @@ class Searchable(Editable, inherit_bindings=False):
         self._matches = Matches()
         self._stale = False
         super().__init__(**options)
+
+    def load(self, text: str, *, provenance: Provenance | None = None, caret: int = 0) -> None:
+        """Show another text, with no search."""
+        self._query = None
+        self._matches = Matches()
+        super().load(text, provenance=provenance, caret=caret)
 
     @property
     def match_count(self) -> int:
@@ -99,12 +105,12 @@ class Searchable(Editable, inherit_bindings=False):
     async def _found(self, replacement: str | None = None) -> Matches:
         """What the query finds in the text as it stands when the search is done."""
         while self._query is not None:
-            query, text = self._query, self.exact_text
+            query, text, revision = self._query, self.exact_text, self.revision
             if query.regex:
                 found = await asyncio.to_thread(search, text, query, replacement)
             else:
                 found = search(text, query, replacement)
-            if query == self._query and text == self.exact_text:
+            if query == self._query and revision == self.revision:
                 return found
         return Matches()
 

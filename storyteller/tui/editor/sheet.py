@@ -125,16 +125,22 @@ class Sheet(TextArea, inherit_bindings=False):
     def _rewrap_and_refresh_virtual_size(self) -> None:
         wrap = self.wrapped_document
         width = self.wrap_width
-        if width != wrap.width or self.indent_width != wrap.tab_width:
-            caret = self.cursor_location
-            on_screen = wrap.location_to_offset(caret).y - self.scroll_offset.y
+        if width == wrap.width and self.indent_width == wrap.tab_width:
+            self._refresh_size()
+        else:
+            top = self.scroll_offset.y
+            held = self.cursor_location if self._caret_in_sight else wrap.offset_to_location(Offset(0, top))
+            from_top = wrap.location_to_offset(held).y - top
             wrap.wrap(width, self.indent_width)
             self._refresh_size()
             self._recompute_cursor_offset()
-            self._scroll_rows_to(wrap.location_to_offset(caret).y - on_screen)
-        else:
-            self._refresh_size()
+            self._scroll_rows_to(wrap.location_to_offset(held).y - from_top)
         self.refresh()
+
+    @property
+    def _caret_in_sight(self) -> bool:
+        height = self.scrollable_content_region.height
+        return 0 <= self._cursor_offset[1] - self.scroll_offset.y < height
 
     def _refresh_size(self) -> None:
         wrap = self.wrapped_document
@@ -154,8 +160,10 @@ class Sheet(TextArea, inherit_bindings=False):
         self.refresh()
 
     def _on_resize(self) -> None:
+        in_sight = self._caret_in_sight
         self._rewrap_and_refresh_virtual_size()
-        self.scroll_cursor_visible()
+        if in_sight or self.typewriter:
+            self.scroll_cursor_visible()
 
     def _recompute_cursor_offset(self) -> None:
         self._cursor_offset = self.wrapped_document.location_to_offset(self.cursor_location)
@@ -170,7 +178,10 @@ class Sheet(TextArea, inherit_bindings=False):
             self.refresh_lines(self._cursor_offset[1])
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:  # noqa: ARG002
-        """Scroll so that the caret is in sight, with some lines around it; at its height in typewriter mode."""
+        """Scroll so that the caret is in sight, with some lines around it; at its height in typewriter mode.
+
+        With `center`, a caret that was out of sight comes to the middle.
+        """
         self._recompute_cursor_offset()
         y = self._cursor_offset[1]
         top, height = self.scroll_offset.y, self.scrollable_content_region.height
@@ -178,7 +189,7 @@ class Sheet(TextArea, inherit_bindings=False):
             return Offset(0, 0)
         if self.typewriter and not self._selecting:
             target = y - self.wrapped_document.lead
-        elif center:
+        elif center and not self._caret_in_sight:
             target = y - height // 2
         else:
             context = min(_CONTEXT, (height - 1) // 2)

@@ -63,6 +63,7 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
         st.tuples(st.just("key"), KEYS),
         st.tuples(st.just("edit"), EDIT_KEYS),
         st.tuples(st.just("resize"), st.sampled_from([(30, 8), (60, 20), (12, 4), (6, 2)])),
+        st.tuples(st.just("look"), st.sampled_from(["typewriter", "spotlight", "origins"])),
         st.tuples(st.just("replace"), st.sampled_from([("a", "bb"), ("rain", ""), ("\n", " / ")])),
     ),
     max_size=25,
@@ -157,6 +158,9 @@ async def _do(page: Page, pilot: Pilot[None], name: str, value: object) -> str |
         return text if name == "key" and value not in {"ctrl+left", "ctrl+right", "end"} else None
     elif name == "resize" and isinstance(value, tuple):
         await pilot.resize_terminal(*value)
+    elif name == "look":
+        setattr(page, str(value), not getattr(page, str(value)))
+        page.column = 40 - page.column
     elif name == "replace" and isinstance(value, tuple):
         await page.find(Query(value[0], case=True))
         await page.replace_all(value[1])
