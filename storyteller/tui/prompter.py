@@ -65,7 +65,7 @@ class Prompter:
         self.tree = TakeTree()
         self.shown: LiveTake | None = None  # the take on the page
         self.hidden: LiveTake | None = None  # the take that was hidden last
-        self.asking: Asking | None = None
+        self._open: dict[str, Asking] = {}  # requests that are being served, by id, the latest last
         self.rate = 0.0  # tokens a second, lately
         self._spot: Spot | None = None
         self._live: dict[str, LiveTake] = {}  # by id
@@ -74,13 +74,20 @@ class Prompter:
 
     # Asking
 
-    def ask(self, manner: Manner, *, takes: int = 1, show: bool = True) -> Asking:
+    @property
+    def asking(self) -> Asking | None:
+        """The latest request that is being served."""
+        return next(reversed(self._open.values()), None)
+
+    def ask(self, manner: Manner, *, takes: int = 1, show: bool = True, beside: bool = False) -> Asking:
         """Prepare a request for a continuation at the caret; with `show` its first take is on the page from now on.
 
-        The caller sends `request` and reports what comes. Earlier requests are forgotten: cancel them first.
+        The caller sends `request` and reports what comes. Earlier requests are forgotten, so cancel them first;
+        unless this one goes `beside` them.
         """
-        if self.asking is not None:
-            self.closed(self.asking.request.id)
+        if not beside:
+            for generation in list(self._open):
+                self.closed(generation)
         anchor, context = self.page.settled_cursor, self.context(manner)
         request = Generate(
             id=uuid7(),
@@ -94,10 +101,10 @@ class Prompter:
         self.leave()
         spot = self._spot_of(anchor, context, manner)
         lanes = [self._new_take(request, lane, spot) for lane in range(takes)]
-        self.asking = Asking(request, spot, lanes, time.monotonic())
+        asking = self._open[request.id] = Asking(request, spot, lanes, time.monotonic())
         if show:
             self._put_on_page(lanes[0])
-        return self.asking
+        return asking
 
     def context(self, manner: Manner) -> Context:
         """What the model would be shown for a continuation at the caret."""
@@ -107,15 +114,19 @@ class Prompter:
     def leave(self) -> None:
         """What is on the page goes out of sight without a judgement."""
         if self.shown is not None:
-            self.witness.concealed(self.shown)
-            self._keep(self.shown)
+            self.concealed(self.shown)
             self.shown = None
         self.page.hide_offer()
+
+    def concealed(self, take: LiveTake) -> None:
+        """A take is seen no more; it is among the takes of its spot."""
+        self.witness.concealed(take)
+        self._keep(take)
 
     def hide(self) -> bool:
         """Out of sight, and streaming on into the takes. False where nothing streams on the page."""
         take = self.shown
-        if take is None or self.asking is None or take not in self.asking.lanes or not self.page.hide_offer():
+        if take is None or not self._streams(take) or not self.page.hide_offer():
             return False
         start = len(take.offer.kept)
         self.witness.did("dismiss", take, start, len(take.offer.whole), hidden=True)
@@ -150,7 +161,7 @@ class Prompter:
 
     def began(self, began: Began) -> None:
         """The prompt is known."""
-        asking = self._asking_of(began.id)
+        asking = self._open.get(began.id)
         if asking is None:
             return
         asking.began = began
@@ -160,7 +171,7 @@ class Prompter:
 
     def grew(self, generation: str, lane: int, text: str, rate: float) -> None:
         """A take has more."""
-        asking = self._asking_of(generation)
+        asking = self._open.get(generation)
         if asking is None:
             return
         take = asking.lanes[lane]
@@ -173,13 +184,13 @@ class Prompter:
 
     def rewound(self, generation: str, lane: int, characters: int) -> None:
         """A take lost its end."""
-        asking = self._asking_of(generation)
+        asking = self._open.get(generation)
         if asking is not None:
             self.page.rewind(asking.lanes[lane].offer, characters)
 
     def ended(self, done: TakeDone) -> None:
         """A take is complete."""
-        asking = self._asking_of(done.id)
+        asking = self._open.get(done.id)
         if asking is not None:
             take = asking.lanes[done.take]
             take.end(done)
@@ -187,10 +198,9 @@ class Prompter:
 
     def closed(self, generation: str) -> bool:
         """Nothing more comes for a request. Whether it brought anything."""
-        asking = self._asking_of(generation)
+        asking = self._open.pop(generation, None)
         if asking is None:
             return True
-        self.asking = None
         for take in asking.lanes:
             if take.finish is None:
                 take.finish = "cancelled"
@@ -242,10 +252,14 @@ class Prompter:
 
     def show(self, kept: ShownTake) -> None:
         """Put a take that was kept on the page, at its spot."""
-        self.leave()
         take = self._live.get(kept.id) or self._revived(kept)
         take.anchor = kept.anchor
-        self.page.place_caret(kept.anchor)
+        self.offer(take)
+
+    def offer(self, take: LiveTake) -> None:
+        """Put a take on the page, at its spot."""
+        self.leave()
+        self.page.place_caret(take.anchor)
         self._put_on_page(take)
         self.witness.showed(take)
 
@@ -257,7 +271,7 @@ class Prompter:
         """The settled text changed: spots follow."""
         self.tree.shift(start, removed, added)
         self.witness.edited(start, removed, added, written=written)
-        following: list[LiveTake | Spot] = [*(self.asking.lanes if self.asking else ())]
+        following: list[LiveTake | Spot] = [take for asking in self._open.values() for take in asking.lanes]
         following += [thing for thing in (self.shown, self._spot) if thing is not None]
         for thing in {id(thing): thing for thing in following}.values():
             if thing.anchor > start:
@@ -266,7 +280,10 @@ class Prompter:
     # Inside
 
     def _asking_of(self, generation: str) -> Asking | None:
-        return self.asking if self.asking is not None and self.asking.request.id == generation else None
+        return self._open.get(generation)
+
+    def _streams(self, take: LiveTake) -> bool:
+        return any(take in asking.lanes for asking in self._open.values())
 
     def _spot_of(self, anchor: int, context: Context, manner: Manner) -> Spot:
         spot = self._spot

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from storyteller.manuscript.offer import Offer
     from storyteller.tui.lines import Piece
     from storyteller.tui.live import LiveTake
+    from storyteller.tui.prompter import Asking
     from storyteller.tui.session import DocumentSession
 
 _PREPARE_AFTER_S = 0.5
@@ -61,7 +62,7 @@ class Room(FindingDesk):
 
     def __init__(self, session: DocumentSession) -> None:
         super().__init__(session)
-        self._stream: Stream | None = None
+        self._streams: dict[str, Stream] = {}  # by the id of their request
         self._look_timer: Timer | None = None
         self._pause_timer: Timer | None = None
         self._prepare_timer: Timer | None = None
@@ -123,17 +124,29 @@ class Room(FindingDesk):
 
     def ask(self) -> None:
         """Ask for a continuation at the caret; its first take comes on the page."""
-        asking = self.prompter.ask(self.manner, takes=self.storyteller.settings.takes)
-        self._stream = Stream(self.storyteller.engine, asking.request, self.post_message)
+        self.stream(self.prompter.ask(self.manner, takes=self.storyteller.settings.takes))
+
+    def stream(self, asking: Asking, *, beside: bool = False) -> None:
+        """Send a request that the prompter prepared; earlier ones end, unless this one goes `beside` them."""
+        request = asking.request
+        if not beside:
+            self._streams.clear()
+        stream = self._streams[request.id] = Stream(self.storyteller.engine, request, self.post_message)
         self.run_worker(
-            self._stream.run(), name="stream", group="stream", exclusive=True, exit_on_error=False
+            stream.run(), name=request.id, group="stream", exclusive=not beside, exit_on_error=False
         )
         self.refresh_lines()
 
-    def stop_stream(self) -> None:
-        """What is being written ends within a token; what came of it is kept among the takes."""
-        if self._stream is not None and self.prompter.asking is not None:
-            self.run_worker(self._stream.cancel(), name="cancel", group="cancel", exit_on_error=False)
+    def stop_stream(self, take: LiveTake | None = None) -> None:
+        """What is being written, or one take of it, ends within a token; what came of it is kept among the takes."""
+        for stream in self._streams.values():
+            if take is None:
+                self._cancel(stream)
+            elif take.offer.generation == stream.request.id:
+                self._cancel(stream, take.offer.take)
+
+    def _cancel(self, stream: Stream, take: int | None = None) -> None:
+        self.run_worker(stream.cancel(take), name="cancel", group="cancel", exit_on_error=False)
 
     @on(ContinueRequested)
     def _continue_requested(self) -> None:
@@ -184,6 +197,7 @@ class Room(FindingDesk):
 
     @on(StreamEnded)
     def _stream_ended(self, event: StreamEnded) -> None:
+        self._streams.pop(event.generation, None)
         if not self.prompter.closed(event.generation) and not event.cancelled:
             self.flash("The model has nothing to add here.")
         self.refresh_lines()
@@ -191,9 +205,9 @@ class Room(FindingDesk):
     @on(Worker.StateChanged)
     def _stream_broke(self, event: Worker.StateChanged) -> None:
         """A fault of ours in the stream: what came of it is kept, and the model can be asked again."""
-        asking = self.prompter.asking
-        if event.worker.name == "stream" and event.state is WorkerState.ERROR and asking is not None:
-            self.prompter.closed(asking.request.id)
+        if event.worker.group == "stream" and event.state is WorkerState.ERROR:
+            self._streams.pop(event.worker.name, None)
+            self.prompter.closed(event.worker.name)
             self.refresh_lines()
 
     @on(OfferRemarked)
@@ -300,7 +314,7 @@ class Room(FindingDesk):
     def _offer_after_pause(self) -> None:
         page = self.page
         line = page.text_before(200).rpartition("\n")[2]
-        idle = self.prompter.asking is None and not page.offer_open and page.has_focus
+        idle = self.prompter.asking is None and not page.offer_open and page.has_focus and self.is_current
         if idle and page.selection.is_empty and may_offer(line) and self.storyteller.model.ready is not None:
             self.ask()
 
@@ -332,7 +346,8 @@ class Room(FindingDesk):
     def leave_document(self) -> None:
         """Let go of the document."""
         if not self._closed:
-            self.prompter.leave()
+            if self.prompter.shown is not None:
+                self.witness.concealed(self.prompter.shown)
             self.witness.closed(self.page.exact_text)
         super().leave_document()
 

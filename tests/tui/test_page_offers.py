@@ -187,6 +187,19 @@ async def test_the_final_text_and_a_rewind_correct_what_is_shown() -> None:
         assert_whole(page)
 
 
+async def test_a_caret_in_the_offer_takes_what_is_before_it_as_one_step() -> None:
+    async with open_page("Ada", caret=3) as (page, _, _):
+        page.open_offer("g", text=" She left. Nobody saw.", streaming=False)
+        piece = page.accept_first(10)
+        assert (piece.text if piece else None, page.exact_text) == (" She left.", "Ada She left.")
+        assert provisional(page) == " Nobody saw."
+        assert [(span.start, span.end, span.origin) for span in page.provenance.spans(0, 99)] == [
+            (3, 13, "accepted")
+        ]
+        page.undo()
+        assert page.exact_text == "Ada"
+
+
 async def test_a_hidden_offer_is_fed_and_comes_back_unless_the_writer_wrote_on() -> None:
     async with open_page("Ada", caret=3) as (page, pilot, app):
         offer = page.open_offer("g", text=" She")

@@ -38,6 +38,16 @@ def test_pieces_are_taken_and_given_back_in_turn() -> None:
     assert offer.text == TEXT
 
 
+def test_any_number_of_characters_can_be_taken() -> None:
+    offer = Offer("g", text=TEXT, streaming=False)
+    assert offer.take_first(7) == " She le"
+    assert offer.taken == (Piece(0, " She le", "caret"),)
+    assert offer.take_first(0) == offer.take_first(-1) == ""
+    assert offer.take_first(1000) == TEXT.removeprefix(" She le")
+    assert offer.taken[-1].kind == "all"
+    assert offer.text == ""
+
+
 def test_typing_what_is_offered_takes_it() -> None:
     offer = Offer("g", text=" 漢字 x", streaming=False)
     assert offer.type_through(" ")
