@@ -11,6 +11,7 @@ import torch
 from storyteller.engine.sampling import resolve, row_adjustment
 from storyteller.engine.search import Continuation, beam_search
 from storyteller.engine.settings import SamplerSettings
+from storyteller.errors import EngineError
 from tests.stubs.naive_decoder import NaiveDecoder, tiny_gpt2
 from tests.stubs.piece_tokenizer import PieceTokenizer
 
@@ -181,6 +182,13 @@ def test_a_full_window_ends_it() -> None:
 def test_nothing_asked_for_nothing_found() -> None:
     (found,) = beam_search(NaiveDecoder(tiny_gpt2(1)), PROMPT, beams=3, max_tokens=0)
     assert (found.ids, found.finish) == ((), "length")
+
+
+def test_a_damaged_model_is_refused() -> None:
+    model = tiny_gpt2(1)
+    model.transformer.ln_f.bias.data[0] = float("nan")
+    with pytest.raises(EngineError, match="not a number"):
+        list(beam_search(NaiveDecoder(model), PROMPT, beams=2, max_tokens=5))
 
 
 @pytest.mark.parametrize("prompt", [[], [1] * 49])

@@ -10,6 +10,7 @@ import torch
 from storyteller.engine.sampling import resolve, row_adjustment
 from storyteller.engine.search import contrastive_search
 from storyteller.engine.settings import SamplerSettings
+from storyteller.errors import EngineError
 from tests.stubs.naive_decoder import NaiveDecoder, tiny_gpt2
 from tests.stubs.piece_tokenizer import PieceTokenizer
 
@@ -81,6 +82,13 @@ def test_a_full_window_ends_it() -> None:
         NaiveDecoder(tiny_gpt2(1), eos=VOCAB), [3] * 46, k=4, alpha=0.6, max_tokens=9
     )
     assert len(list(choices)) == 2
+
+
+def test_a_damaged_model_is_refused() -> None:
+    model = tiny_gpt2(1)
+    model.transformer.ln_f.bias.data[0] = float("nan")
+    with pytest.raises(EngineError, match="not a number"):
+        list(contrastive_search(NaiveDecoder(model), PROMPT, k=2, alpha=0.6, max_tokens=5))
 
 
 @pytest.mark.parametrize("prompt", [[], [1] * 49])

@@ -9,6 +9,7 @@ import torch
 from msgspec import Struct
 
 from storyteller.engine.sampling.bias import allow_only
+from storyteller.engine.sampling.damage import normaliser
 from storyteller.engine.sampling.draw import draw, greedy, uniform
 from storyteller.engine.sampling.guidance import adapter_contrast, guidance
 from storyteller.engine.sampling.history import History
@@ -17,7 +18,7 @@ from storyteller.engine.sampling.mirostat import first_bound, next_bound
 from storyteller.engine.sampling.phrases import PhraseGuard
 from storyteller.engine.sampling.pipeline import adjusted, candidates, cut
 from storyteller.engine.sampling.rules import resolve
-from storyteller.errors import EngineError, SettingsError
+from storyteller.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,11 +130,7 @@ class TakeSampler:
             SettingsError: the settings drove the scores out of range.
         """
         logits = logits.float()
-        normaliser = float(logits.logsumexp(0))
-        if not math.isfinite(normaliser):
-            raise EngineError(
-                "The model's output is not a number; its weights or an adapter may be damaged, so try another."
-            )
+        log_total = float(normaliser(logits))
         scores = logits if allowed is None else allow_only(logits, allowed)
         scores = self._second_opinion(scores, negative, base)
         scores = adjusted(
@@ -142,7 +139,7 @@ class TakeSampler:
         token = self._choose(scores)
         if token is None:
             token = self._last_resort(logits, allowed)
-        return Choice(token, max(float(logits[token]) - normaliser, _LOWEST))
+        return Choice(token, max(float(logits[token]) - log_total, _LOWEST))
 
     def accept(self, token: int) -> None:
         """`token` is the take's next: the one sampled, or another."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
 from msgspec import Struct
+
+from storyteller.engine.sampling.damage import normaliser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,7 @@ def beam_search(
     included. The same results as transformers' `generate(num_beams=...)`.
 
     Raises:
+        EngineError: the model's output is not a number.
         ValueError: the prompt is empty or longer than the window.
     """
     search = _Search(decoder, prompt, beams, length_penalty, adjust)
@@ -148,7 +150,7 @@ class _Search:
 
     def _lengthened(self) -> list[_Beam]:
         """The best twice `beams` beams one token longer: enough even if every best one ends its document."""
-        logprobs = torch.log_softmax(self._logits, dim=1)
+        logprobs = self._logits - normaliser(self._logits).unsqueeze(1)
         scores = logprobs
         if self._adjust is not None:
             scores = self._adjust(scores, [(*self._prompt, *beam.ids) for beam in self._under_way])

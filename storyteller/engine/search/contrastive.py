@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import normalize
 
+from storyteller.engine.sampling.damage import normaliser
 from storyteller.engine.sampling.take import Choice
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def contrastive_search(
     once cancelled. `adjust` gets logits (1, vocab) and the history, prompt included.
 
     Raises:
+        EngineError: the model's output is not a number.
         ValueError: the prompt is empty or longer than the window.
     """
     if not 0 < len(prompt) <= decoder.window:
@@ -49,7 +51,7 @@ def contrastive_search(
     for _ in range(min(max_tokens, decoder.window - len(prompt))):
         if cancelled():
             return
-        logprobs = torch.log_softmax(logits, dim=0)
+        logprobs = logits - normaliser(logits)
         scores = adjust(logits.unsqueeze(0), [history])[0] if adjust is not None else logits
         tokens, probabilities = _likeliest(scores, k)
         if not tokens:  # every token is forbidden: the text ends here
