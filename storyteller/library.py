@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from storyteller.migrations import Migration
 
-FileId: TypeAlias = tuple[int, int]
+FileId: TypeAlias = tuple[int, int]  # device and inode
 APPLICATION_ID: Final = 0x53746F72  # "Stor", in the file's header
 PATIENCE_S: Final = 10.0  # how long to wait for another process that holds the library
 _SIDE_FILES: Final = ("-journal", "-wal", "-shm")
@@ -76,7 +76,7 @@ def connect_existing(path: Path, *, patience_s: float = PATIENCE_S) -> sqlite3.C
         if found.st_mode & 0o077:
             path.chmod(0o600)
         if found.st_size == 0:
-            raise _set_aside(path, file_id(found), "is empty")
+            raise _set_aside(path, _file_id(found), "is empty")
         return _open(path, found, patience_s)
 
 
@@ -90,10 +90,10 @@ def _open(path: Path, found: os.stat_result, patience_s: float) -> sqlite3.Conne
             migrate(connection)
             return connection
     except _Unfit as unfit:
-        raise _set_aside(path, file_id(found), str(unfit)) from None
+        raise _set_aside(path, _file_id(found), str(unfit)) from None
     except sqlite3.DatabaseError as error:
         if is_damage(error):
-            raise _set_aside(path, file_id(found), "is damaged") from error
+            raise _set_aside(path, _file_id(found), "is damaged") from error
         raise
 
 
@@ -140,9 +140,17 @@ def set_aside_damaged(path: Path, opened: FileId) -> LibrarySetAside:
         return _set_aside(path, opened, "is damaged")
 
 
-def file_id(found: os.stat_result) -> FileId:
-    """Device and inode: what makes a file this file and not another under its name."""
-    return found.st_dev, found.st_ino
+def file_at(path: Path) -> FileId | None:
+    """What makes the file at `path` this file and not another under its name; None: there is none.
+
+    Raises:
+        LibraryError: it cannot be told.
+    """
+    with _trouble(path):
+        try:
+            return _file_id(path.stat())
+        except FileNotFoundError:
+            return None
 
 
 def set_aside_files(path: Path) -> list[Path]:
@@ -228,8 +236,12 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
+def _file_id(found: os.stat_result) -> FileId:
+    return found.st_dev, found.st_ino
+
+
 def _set_aside(path: Path, opened: FileId, problem: str) -> LibrarySetAside:
-    if file_id(path.stat()) != opened:
+    if _file_id(path.stat()) != opened:
         message = f"{path} was replaced while it was being opened. Try again."
         raise LibraryError(message)
     moved_to = _free_name(path)

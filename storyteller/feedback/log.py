@@ -224,14 +224,12 @@ class FeedbackLog:
 
     def _existing(self) -> sqlite3.Connection | None:
         """The open library; opened anew where the file at its place is another one, None where there is none."""
-        try:
-            found = self.path.stat()
-        except FileNotFoundError:
-            self.close()
-            return None
-        if self._connection is not None and self._file == library.file_id(found):
+        there = library.file_at(self.path)
+        if self._connection is not None and self._file == there:
             return self._connection
         self.close()
+        if there is None:
+            return None
         return self._remember(library.connect_existing(self.path, patience_s=self._patience_s))
 
     def _created(self) -> sqlite3.Connection:
@@ -242,7 +240,7 @@ class FeedbackLog:
     def _remember(self, connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
         self._connection = connection
         if connection is not None:
-            self._file = library.file_id(self.path.stat())
+            self._file = library.file_at(self.path)
         return connection
 
     @contextmanager
@@ -256,12 +254,6 @@ class FeedbackLog:
             if opened is not None and library.is_damage(error):
                 raise library.set_aside_damaged(self.path, opened) from error
             message = f"{self.path} cannot be used ({error}). Your text is not affected; check the disk."
-            raise LibraryError(message) from error
-        except OSError as error:
-            self.close()
-            message = (
-                f"{self.path} cannot be used ({error.strerror}). Your text is not affected; check the disk."
-            )
             raise LibraryError(message) from error
 
 

@@ -148,19 +148,19 @@ def _in_file(path: Path, found: re.Pattern[str]) -> bool:
 
 def _strike(connection: sqlite3.Connection, column: Column, found: re.Pattern[str]) -> int:
     struck = 0
-    query = f'SELECT rowid, "{column.name}" AS held FROM {column.table}'  # noqa: S608 - names from above
+    query = f'SELECT rowid AS number, "{column.name}" AS held FROM {column.table}'  # noqa: S608
     for row in connection.execute(query).fetchall():
         if not _matches(row["held"], column, found):
             continue
         struck += 1
         if column.table == "provenance":  # struck-out names would no longer be unique, or found
-            connection.execute("DELETE FROM provenance WHERE rowid = ?", (row["rowid"],))
+            connection.execute("DELETE FROM provenance WHERE rowid = ?", (row["number"],))
         elif column.is_json:
             value = _struck_json(rows.unpack_json(row["held"]), found)
-            _put(connection, column, row["rowid"], rows.pack_json(value))
+            _put(connection, column, row["number"], rows.pack_json(value))
         else:
             text = found.sub(STRUCK_OUT, rows.unpack_text(row["held"]))
-            _put(connection, column, row["rowid"], rows.pack_text(text))
+            _put(connection, column, row["number"], rows.pack_text(text))
     return struck
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from storyteller.feedback.consent import EVERYTHING
 from storyteller.feedback.log import FeedbackLog
 from storyteller.feedback.records import FeedbackEvent, GenerationRecord, Kind, TakeRecord
@@ -127,7 +129,8 @@ class Story:
         """What is left of a take's accepted text, all of it by default."""
         accepted = take.text if accepted is None else accepted
         sighting = Sighting(take.id, horizon, accepted, accepted if now is None else now, elapsed_s)
-        assert self.log.survival(measure(sighting)) == 1
+        look = msgspec.structs.replace(measure(sighting), ts=self._clock + self._seconds)
+        assert self.log.survival(look) == 1
 
     def kept(self, text: str, **more: Any) -> TakeRecord:
         """A take that was accepted and stands."""
@@ -153,4 +156,6 @@ def every_file(folder: Path) -> dict[Path, tuple[bytes, int, int]]:
 def holding(folder: Path, *needles: str | bytes) -> Sequence[Path]:
     """The files under a folder in whose raw bytes any of the needles is found."""
     raw = [needle.encode() if isinstance(needle, str) else needle for needle in needles]
-    return [path for path, (data, _, _) in every_file(folder).items() if any(needle in data for needle in raw)]
+    return [
+        path for path, (data, _, _) in every_file(folder).items() if any(needle in data for needle in raw)
+    ]
