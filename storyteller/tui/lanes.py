@@ -4,91 +4,100 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from storyteller.manuscript.likeness import four_gram_overlap
 from storyteller.manuscript.segments import next_word
-from storyteller.text import writable_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from storyteller.engine.protocol import TakeDone
+    from storyteller.tui.live import LiveTake
 
 FEWEST: Final = 2
 MOST: Final = 6
 ALIKE: Final = (
     0.4  # share of common four-grams from which two takes are called alike; unrelated prose has about 0.2
 )
+_NARROWEST: Final = 30  # cells of a lane beside another; below, lines of prose are too short to read
 
 
-@dataclass
+@dataclass(eq=False)
 class Lane:
     """One take in the braid.
 
     Attributes:
         number: the key that keeps it, from 1.
-        generation, take: the request it streams from, and which of its takes it is.
-        text: what has come.
-        done: how it ended; None while it streams.
-        trouble: one sentence, where it failed.
-        caret: how many characters would be kept; None keeps to the end, also while it grows.
+        take: what streams into it, or did.
     """
 
     number: int
-    generation: str
-    take: int
-    text: str = ""
-    done: TakeDone | None = None
-    trouble: str = ""
-    caret: int | None = None
+    take: LiveTake
+    _chosen: str | None = (
+        None  # what the writer's caret marked off; None keeps to the end, also while it grows
+    )
+
+    @property
+    def text(self) -> str:
+        """What has come."""
+        return self.take.offer.whole
 
     @property
     def streaming(self) -> bool:
         """Whether more of it may come."""
-        return self.done is None and not self.trouble
+        return self.take.finish is None
+
+    @property
+    def caret(self) -> int | None:
+        """How many characters would be kept; None: all, also of what is still to come.
+
+        Where the model went back behind the caret and on differently, it is at the end again.
+        """
+        chosen, text = self._chosen, self.text
+        return None if chosen is None or chosen == text or not text.startswith(chosen) else len(chosen)
 
     @property
     def kept(self) -> str:
         """What Enter would take."""
-        return self.text if self.caret is None else self.text[: self.caret]
+        return self.text[: self.caret]
 
     @property
     def rest(self) -> str:
         """What Enter would leave."""
-        return self.text[len(self.kept) :]
-
-    def feed(self, text: str) -> None:
-        """More of it came."""
-        self.text = writable_text(self.text + text)
-
-    def rewind(self, characters: int) -> None:
-        """The model took back its last `characters`."""
-        self.text = self.text[: max(0, len(self.text) - characters)]
-        self._hold_caret()
-
-    def finish(self, done: TakeDone) -> None:
-        """It ended; `done.text` is all of it."""
-        self.done = done
-        self.text = writable_text(done.text)
-        self._hold_caret()
+        return "" if self.caret is None else self.text[self.caret :]
 
     def word_forward(self) -> None:
         """Keep one word more; past the last one the caret follows the end again."""
-        if self.caret is not None:
-            further = self.caret + next_word(self.rest)
-            self.caret = None if further >= len(self.text) else further
+        if (caret := self.caret) is not None:
+            self._put_caret(next_word(self.text, caret))
 
     def word_back(self) -> None:
         """Keep one word less."""
-        kept, start = self.kept, 0
-        while (end := start + next_word(self.text[start:])) < len(kept):
-            start = end
-        self.caret = start
+        end, start = len(self.kept), 0
+        while (further := next_word(self.text, start)) < end:
+            start = further
+        self._put_caret(start)
 
-    def _hold_caret(self) -> None:
-        if self.caret is not None and self.caret >= len(self.text):
-            self.caret = None
+    def keep_all(self) -> None:
+        """The caret follows the end."""
+        self._chosen = None
+
+    def keep_through(self, offset: int) -> None:
+        """Keep up to the end of the word at `offset`."""
+        end = 0
+        while end <= offset and end < len(self.text):
+            end = next_word(self.text, end)
+        self._put_caret(end)
+
+    def renew(self, take: LiveTake) -> LiveTake:
+        """Another take comes in place of this one; returns the one that gave way."""
+        replaced, self.take = self.take, take
+        self._chosen = None
+        return replaced
+
+    def _put_caret(self, offset: int) -> None:
+        self._chosen = None if offset >= len(self.text) else self.text[:offset]
 
 
 @dataclass
@@ -99,9 +108,9 @@ class Lanes:
     current: int = 0
 
     @classmethod
-    def of(cls, generation: str, count: int) -> Lanes:
-        """`count` empty lanes for the takes of one request."""
-        return cls([Lane(number=take + 1, generation=generation, take=take) for take in range(count)])
+    def of(cls, takes: Iterable[LiveTake]) -> Lanes:
+        """A lane a take."""
+        return cls([Lane(number, take) for number, take in enumerate(takes, 1)])
 
     @property
     def lane(self) -> Lane:
@@ -109,13 +118,14 @@ class Lanes:
         return self.lanes[self.current]
 
     @property
+    def anchor(self) -> int:
+        """Where in the settled text they are offered."""
+        return self.lane.take.anchor
+
+    @property
     def streaming(self) -> bool:
         """Whether any lane still grows."""
         return any(lane.streaming for lane in self.lanes)
-
-    def streamed_by(self, generation: str, take: int) -> Lane | None:
-        """The lane a take streams into; None once it was dropped."""
-        return next((lane for lane in self.lanes if (lane.generation, lane.take) == (generation, take)), None)
 
     def numbered(self, number: int) -> Lane | None:
         """The lane that key `number` keeps."""
@@ -124,6 +134,10 @@ class Lanes:
     def move(self, by: int) -> None:
         """Move to a neighbour, round the ends."""
         self.current = (self.current + by) % len(self.lanes)
+
+    def move_to(self, lane: Lane) -> None:
+        """Move to `lane`."""
+        self.current = self.lanes.index(lane)
 
     def drop(self) -> Lane:
         """Take the current lane out; at least one stays.
@@ -137,28 +151,53 @@ class Lanes:
         self.current = min(self.current, len(self.lanes) - 1)
         return dropped
 
-    def replace(self, generation: str) -> Lane:
-        """Let the first take of another request stream where the current lane is; returns the lane that gave way."""
-        replaced = self.lane
-        self.lanes[self.current] = Lane(number=replaced.number, generation=generation, take=0)
-        return replaced
+    def add(self, take: LiveTake) -> Lane:
+        """One lane more, under the lowest number that is free, and move there.
+
+        Raises:
+            ValueError: there are as many as there can be.
+        """
+        if len(self.lanes) == MOST:
+            raise ValueError(f"there are {MOST} lanes")
+        numbers = [lane.number for lane in self.lanes]
+        number = next(free for free in range(1, MOST + 1) if free not in numbers)
+        place = sum(other < number for other in numbers)
+        self.lanes.insert(place, Lane(number, take))
+        self.current = place
+        return self.lane
 
     def caption(self, lane: Lane) -> str:
         """What stands under a lane: its mean probability a token, and how like it is to an earlier lane."""
-        if lane.trouble:
-            return lane.trouble
-        if lane.done is None:
+        if lane.streaming:
             return "growing" if lane.text else "waiting"
-        return f"{mean_probability(lane.done.logprobs):.2f} · {self._likeness(lane)}"
+        if not lane.text:
+            return "nothing came"
+        logprobs = lane.take.logprobs
+        return f"{f'{mean_probability(logprobs):.2f}' if logprobs else 'stopped'} · {self._likeness(lane)}"
 
     def _likeness(self, lane: Lane) -> str:
-        earlier = self.lanes[: self.lanes.index(lane)]
+        earlier = [other for other in self.lanes[: self.lanes.index(lane)] if not other.streaming]
         likeness, other = max(
-            ((four_gram_overlap(lane.text, other.text), other.number) for other in earlier), default=(0.0, 0)
+            ((_overlap(lane.text, other.text), other.number) for other in earlier), default=(0.0, 0)
         )
-        return f"{likeness:.0%} like take {other}" if likeness >= ALIKE else "new"
+        return f"{100 * likeness:.0f} % like take {other}" if likeness >= ALIKE else "new"
+
+
+def columns(count: int, width: int) -> int:
+    """How many of `count` lanes stand side by side on a screen of `width` cells, so that no place stays empty."""
+    return max(beside for beside in range(1, count + 1) if count % beside == 0 and _fits(beside, width))
+
+
+def _fits(beside: int, width: int) -> bool:
+    return beside == 1 or width // beside >= _NARROWEST
 
 
 def mean_probability(logprobs: Sequence[float]) -> float:
     """The geometric mean of the tokens' probabilities; 0 for none."""
     return math.exp(sum(logprobs) / len(logprobs)) if logprobs else 0.0
+
+
+@lru_cache(maxsize=64)
+def _overlap(one: str, other: str) -> float:
+    """As `four_gram_overlap`; the lanes are captioned again with every token that comes."""
+    return four_gram_overlap(one, other)
