@@ -78,7 +78,8 @@ class GrowingTake:
         self.final: TakeDone | None = None
         self._prompt = list(prompt[-2 * LONGEST_PERIOD :])
         self._ids: list[int] = []
-        self._ends: list[int] = []  # characters of text after each token
+        self._ends: list[int] = [0]  # characters of text after so many tokens
+        self._floors: list[int] = [0]  # after so many tokens, the fewest that a loop left then would leave
         self._text = ""
         self._settled = settled
         self._loops_are_left = loops_are_left
@@ -88,21 +89,32 @@ class GrowingTake:
         self._text += token.text
         self._ids.append(token.token)
         self._ends.append(len(self._text))
+        repeated = may_be_taken_back([*self._prompt, *self._ids]) if self._loops_are_left else 0
+        self._floors.append(max(0, len(self._ids) - repeated))
 
     def rewind(self, rewound: Rewound) -> None:
         """The engine took the end back."""
         self._text = self._text[: len(self._text) - rewound.characters]
         kept = max(0, len(self._ids) - rewound.tokens)
-        del self._ids[kept:], self._ends[kept:]
+        del self._ids[kept:], self._ends[kept + 1 :], self._floors[kept + 1 :]
 
     def printable(self) -> str:
         """What of the text will stand whatever comes: all of it once the take is done."""
         if self.final is not None:
             return self.final.text
-        repeated = may_be_taken_back([*self._prompt, *self._ids]) if self._loops_are_left else 0
-        tokens = len(self._ids) - repeated
-        text = self._text[: self._ends[tokens - 1]] if tokens > 0 else ""
+        text = self._text[: self._ends[self._settled_tokens()]]
         return text[: self._settled(text)]
+
+    def _settled_tokens(self) -> int:
+        """So many tokens no series of loops left can reach: going back to a place makes that place's loops possible again."""
+        at = len(self._ids)
+        lowest = at
+        while lowest > 0 and self._ends[lowest - 1] == self._ends[at]:
+            lowest -= 1  # what the engine holds back of the text, it may drop too
+        while at >= lowest:
+            lowest = min(lowest, self._floors[at])
+            at -= 1
+        return lowest
 
 
 class TakePrinter:

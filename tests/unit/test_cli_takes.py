@@ -187,6 +187,26 @@ def test_a_sentence_is_settled_once_a_blank_follows_it() -> None:
     assert settled_sentences("It cost 3.") == 0
 
 
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=120), st.lists(st.integers(0, 2), max_size=5))
+def test_what_is_printed_is_never_taken_back_however_often_loops_are_left(
+    choices: list[int], prompt: list[int]
+) -> None:
+    printed, paper = printer(prompt=prompt)
+    ids: list[int] = []
+    for choice in choices:
+        ids.append(choice)
+        printed.handle(token(0, f"{choice}.", choice))
+        start = find_loop([*prompt, *ids], len(prompt))
+        if start is not None:
+            back = len(ids) - (start - len(prompt))
+            printed.handle(Rewound(id="r", take=0, characters=2 * back, tokens=back, reason="a loop"))
+            del ids[len(ids) - back :]
+        assert "".join(f"{token}." for token in ids).startswith(paper.text)
+    text = "".join(f"{token}." for token in ids)
+    printed.handle(done(0, text))
+    assert paper.text == text + "\n"
+
+
 def test_the_period_is_the_engines() -> None:
     from storyteller.cli import takes
 
