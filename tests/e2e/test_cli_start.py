@@ -13,7 +13,10 @@ import pytest
 
 from storyteller import __version__
 from storyteller.cli.app import COMMANDS
+from storyteller.engine.catalogue import hub_cache
+from storyteller.paths import models_dir
 from tests.stubs.command import COMMAND, environment, in_process, storyteller
+from tests.stubs.model_folders import make_cached_model, make_model
 
 HEAVY = {
     "torch",
@@ -227,3 +230,32 @@ def test_a_reader_that_has_read_enough_is_no_error() -> None:
     with os.fdopen(write, "wb") as closed:
         done = storyteller("models", "list", stdout=closed)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_models_list_has_stable_keys_and_marks_the_one_that_opens() -> None:
+    make_model(models_dir() / "gpt2-large")
+    make_model(models_dir() / "broken")
+    (models_dir() / "broken" / "model.safetensors").write_bytes(b"")
+    done = in_process("models", "list", "--json")
+    assert done.code == 0, done.err
+    lines = {line["name"]: line for line in map(json.loads, done.out.splitlines())}
+    assert list(lines["starter"]) == [
+        "name", "path", "where", "layers", "width", "context", "bytes", "opens", "problem", "default", "adapters",
+    ]  # fmt: skip
+    assert [name for name, line in lines.items() if line["default"]] == ["gpt2-large"]
+    assert [name for name, line in lines.items() if not line["opens"]] == ["broken"]
+    assert "model.safetensors" in lines["broken"]["problem"]
+    table = in_process("models", "list").out
+    assert all(name in table for name in lines)
+
+
+def test_verify_says_which_file_is_not_as_it_was() -> None:
+    folder = make_cached_model(hub_cache(), "gpt2")
+    assert in_process("models", "verify", "gpt2").code == 0
+    weights = (folder / "model.safetensors").resolve()
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    done = in_process("models", "verify", "gpt2")
+    assert done.code == 2
+    (bad,) = [line for line in done.out.splitlines() if "BAD" in line]
+    assert str(folder / "model.safetensors") in bad
+    assert f"it should be sha256:{weights.name}" in bad
