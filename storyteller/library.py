@@ -196,6 +196,7 @@ def _raw_connection(path: Path, patience_s: float) -> sqlite3.Connection:
         f"file:{quote(os.fsencode(path))}?mode=rw", uri=True, timeout=patience_s, isolation_level=None
     )
     connection.row_factory = sqlite3.Row
+    connection.text_factory = _text  # a turned bit in an id must not stop the reading of everything
     with _closed_on_failure(connection):
         for setting in (
             "synchronous = FULL",
@@ -206,6 +207,10 @@ def _raw_connection(path: Path, patience_s: float) -> sqlite3.Connection:
         ):
             connection.execute(f"PRAGMA {setting}")
     return connection
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 @contextmanager

@@ -63,13 +63,18 @@ def read_history(
         generations[row["id"]] = GenerationHistory(
             rows.generation_from(row), row["document_hash"], not row["capped"], bool(row["redacted"])
         )
+    # Below, what belongs to nothing is passed over: on its disk a bit of an id was turned.
     for row in connection.execute(_TAKES, chosen):
-        takes[row["id"]] = TakeHistory(rows.take_from(row), not row["capped"])
-        generations[row["generation"]].takes.append(takes[row["id"]])
+        if row["generation"] in generations:
+            takes[row["id"]] = TakeHistory(rows.take_from(row), not row["capped"])
+            generations[row["generation"]].takes.append(takes[row["id"]])
     for row in connection.execute(_EVENTS, chosen):
         event = rows.event_from(row)
-        about = takes[event.take] if event.take is not None else generations[event.generation]
-        about.events.append(event)
+        about = generations.get(event.generation) if event.take is None else takes.get(event.take)
+        if about is not None:
+            about.events.append(event)
     for row in connection.execute(_SURVIVAL, chosen):
-        takes[row["take"]].survival[row["horizon"]] = rows.survival_from(row)
+        look = rows.survival_from(row)
+        if look.take in takes:
+            takes[look.take].survival[look.horizon] = look
     return list(generations.values())

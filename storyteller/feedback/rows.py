@@ -6,23 +6,30 @@ Texts longer than `LONGEST_TEXT` characters are cut there and the row is marked 
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from array import array
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from storyteller.feedback.records import AdapterUse, FeedbackEvent, GenerationRecord, Survival, TakeRecord
+from storyteller.feedback.records import FeedbackEvent, GenerationRecord, Survival, TakeRecord
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 LONGEST_TEXT: Final = 1_000_000
 _LARGEST_ID: Final = 0xFFFF_FFFF
 
 Value: TypeAlias = str | bytes | int | float | None
+
+
+class DamagedRow(sqlite3.DatabaseError):
+    """What a column holds was never written by us: damage that SQLite itself cannot see."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
 
 
 def pack_text(text: str) -> bytes:
@@ -31,8 +38,11 @@ def pack_text(text: str) -> bytes:
 
 
 def unpack_text(blob: bytes) -> str:
-    """The inverse of `pack_text`."""
-    return blob.decode("utf-8", "surrogatepass")
+    """The inverse of `pack_text`. Where a disk turned a bit, the character is lost and the text is not."""
+    try:
+        return blob.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return blob.decode("utf-8", "replace")
 
 
 def name_hash(name: str) -> str:
@@ -46,14 +56,20 @@ def pack_json(value: object) -> bytes:
 
 
 def unpack_json(blob: bytes) -> object:
-    """The inverse of `pack_json`."""
-    value: object = json.loads(unpack_text(blob))
+    """The inverse of `pack_json`.
+
+    Raises:
+        DamagedRow: this is no JSON; so do the other inverses here.
+    """
+    with _damage_told():
+        value: object = json.loads(unpack_text(blob))
     return value
 
 
 def unpack_table(blob: bytes) -> dict[str, object]:
     """A JSON object as `pack_json` packed it."""
-    return msgspec.convert(unpack_json(blob), dict[str, object])
+    with _damage_told():
+        return msgspec.convert(unpack_json(blob), dict[str, object])
 
 
 def pack_ids(ids: Sequence[int]) -> tuple[bytes, int]:
@@ -74,7 +90,8 @@ def pack_ids(ids: Sequence[int]) -> tuple[bytes, int]:
 
 def unpack_ids(blob: bytes, id_bytes: int) -> tuple[int, ...]:
     """The inverse of `pack_ids`."""
-    unpacked = array("H" if id_bytes == 2 else "I", blob)
+    with _damage_told():
+        unpacked = array("H" if id_bytes == 2 else "I", blob)
     if sys.byteorder == "big":
         unpacked.byteswap()
     return tuple(unpacked)
@@ -110,25 +127,29 @@ def generation_row(record: GenerationRecord) -> dict[str, Value]:
 
 def generation_from(row: sqlite3.Row) -> GenerationRecord:
     """The inverse of `generation_row`, but for what was cut."""
-    return GenerationRecord(
-        id=row["id"],
-        session=row["session"],
-        ts=row["ts"],
-        document=unpack_text(row["document"]),
-        revision=row["revision"],
-        genre=unpack_text(row["genre"]),
-        cursor=row["cursor"],
-        model=unpack_text(row["model"]),
-        model_hash=row["model_hash"],
-        adapters=msgspec.convert(unpack_json(row["adapters"]), tuple[AdapterUse, ...]),
-        settings=unpack_table(row["settings"]),
-        seed=int(row["seed"]),
-        prompt=unpack_text(row["prompt"]),
-        prompt_ids=unpack_ids(row["prompt_ids"], row["prompt_id_bytes"]),
-        prompt_truncated=bool(row["prompt_truncated"]),
-        first_token_ms=row["first_token_ms"],
-        total_ms=row["total_ms"],
-    )
+    with _damage_told():
+        return msgspec.convert(
+            {
+                "id": row["id"],
+                "session": row["session"],
+                "ts": row["ts"],
+                "document": unpack_text(row["document"]),
+                "revision": row["revision"],
+                "genre": unpack_text(row["genre"]),
+                "cursor": row["cursor"],
+                "model": unpack_text(row["model"]),
+                "model_hash": row["model_hash"],
+                "adapters": unpack_json(row["adapters"]),
+                "settings": unpack_table(row["settings"]),
+                "seed": int(row["seed"]),
+                "prompt": unpack_text(row["prompt"]),
+                "prompt_ids": unpack_ids(row["prompt_ids"], row["prompt_id_bytes"]),
+                "prompt_truncated": bool(row["prompt_truncated"]),
+                "first_token_ms": row["first_token_ms"],
+                "total_ms": row["total_ms"],
+            },
+            GenerationRecord,
+        )
 
 
 def take_row(record: TakeRecord) -> dict[str, Value]:
@@ -154,19 +175,23 @@ def take_row(record: TakeRecord) -> dict[str, Value]:
 
 def take_from(row: sqlite3.Row) -> TakeRecord:
     """The inverse of `take_row`, but for what was cut."""
-    return TakeRecord(
-        id=row["id"],
-        generation=row["generation"],
-        index=row["index"],
-        text=unpack_text(row["text"]),
-        ids=unpack_ids(row["ids"], row["id_bytes"]),
-        logprob_sum=row["logprob_sum"],
-        logprob_mean=row["logprob_mean"],
-        finish=row["finish"],
-        seed=int(row["seed"] or 0),
-        shown=bool(row["shown"]),
-        shown_ms=row["shown_ms"],
-    )
+    with _damage_told():
+        return msgspec.convert(
+            {
+                "id": row["id"],
+                "generation": row["generation"],
+                "index": row["index"],
+                "text": unpack_text(row["text"]),
+                "ids": unpack_ids(row["ids"], row["id_bytes"]),
+                "logprob_sum": row["logprob_sum"],
+                "logprob_mean": row["logprob_mean"],
+                "finish": row["finish"],
+                "seed": int(row["seed"] or 0),
+                "shown": bool(row["shown"]),
+                "shown_ms": row["shown_ms"],
+            },
+            TakeRecord,
+        )
 
 
 def event_row(record: FeedbackEvent) -> dict[str, Value]:
@@ -188,18 +213,22 @@ def event_row(record: FeedbackEvent) -> dict[str, Value]:
 
 def event_from(row: sqlite3.Row) -> FeedbackEvent:
     """The inverse of `event_row`."""
-    return FeedbackEvent(
-        id=row["id"],
-        ts=row["ts"],
-        monotonic=row["monotonic"],
-        generation=row["generation"],
-        take=row["take"],
-        kind=row["kind"],
-        start=row["start"],
-        end=row["end"],
-        elapsed_ms=row["elapsed_ms"],
-        payload=unpack_table(row["payload"]),
-    )
+    with _damage_told():
+        return msgspec.convert(
+            {
+                "id": row["id"],
+                "ts": row["ts"],
+                "monotonic": row["monotonic"],
+                "generation": row["generation"],
+                "take": row["take"],
+                "kind": row["kind"],
+                "start": row["start"],
+                "end": row["end"],
+                "elapsed_ms": row["elapsed_ms"],
+                "payload": unpack_table(row["payload"]),
+            },
+            FeedbackEvent,
+        )
 
 
 def survival_row(record: Survival) -> dict[str, Value]:
@@ -220,17 +249,30 @@ def survival_row(record: Survival) -> dict[str, Value]:
 
 def survival_from(row: sqlite3.Row) -> Survival:
     """The inverse of `survival_row`, but for what was cut."""
-    return Survival(
-        take=row["take"],
-        horizon=row["horizon"],
-        ts=row["ts"],
-        elapsed_s=row["elapsed_s"],
-        length=row["length"],
-        kept=row["kept"],
-        overlap=row["overlap"],
-        distance=row["distance"],
-        now=unpack_text(row["now"]),
-    )
+    with _damage_told():
+        return msgspec.convert(
+            {
+                "take": row["take"],
+                "horizon": row["horizon"],
+                "ts": row["ts"],
+                "elapsed_s": row["elapsed_s"],
+                "length": row["length"],
+                "kept": row["kept"],
+                "overlap": row["overlap"],
+                "distance": row["distance"],
+                "now": unpack_text(row["now"]),
+            },
+            Survival,
+        )
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, RecursionError, msgspec.MsgspecError) as error:
+        message = "a row holds what was never written"
+        raise DamagedRow(message) from error
 
 
 def _finite(value: object) -> object:
