@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from rich.text import Text
 from textual import on
 from textual.app import App
+from textual.events import AppFocus
 from textual.worker import Worker, WorkerState
 
 from storyteller.engine.protocol import AdapterWeight
@@ -97,7 +98,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.model = ModelState(ready=engine.ready)
         self.notices: list[str] = []  # everything said, oldest first
         self._waiting_notices = [*warnings, *self.keymap.warnings]
-        self._session = DocumentSession.open(document)
+        self._first_session = DocumentSession.open(document)
         engine.listen(self._heard)
 
     # What stands at the beginning
@@ -119,7 +120,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self._waiting_notices += warnings
         self.use_theme(self.settings.theme)
         self.set_keymap(self.keymap.for_textual(ACTS))
-        self.push_screen(Room(self._session))
+        self.push_screen(Room(self._first_session))
 
     def use_theme(self, name: str) -> None:
         """Look like this from now on; unknown names fall back to our own."""
@@ -136,16 +137,18 @@ class StorytellerApp(App[None], inherit_bindings=False):
         )
         return rooms[-1] if rooms else None
 
-    async def open_room(self, session: DocumentSession) -> None:
-        """Leave the present document, which was dealt with, and go to another."""
-        self._session = session
-        await self.switch_screen(Room(session))
+    def open_room(self, session: DocumentSession) -> None:
+        """Leave the present document, which was dealt with, and go to another.
+
+        Later, and not by whoever asks: that may be a worker of the room that goes.
+        """
+        self.call_later(self.switch_screen, Room(session))
 
     def action_command_palette(self) -> None:
         """Everything that can be done now."""
         from textual.command import CommandPalette
 
-        if not CommandPalette.is_open(self):
+        if not isinstance(self.screen, CommandPalette):
             self.push_screen(CommandPalette(placeholder="What would you like to do?"))
 
     # What is said
@@ -226,6 +229,11 @@ class StorytellerApp(App[None], inherit_bindings=False):
         """SIGINT from outside: what is being generated stops, nothing else does."""
         if self.room is not None:
             self.room.act("offer.stop")
+
+    @on(AppFocus)
+    def _looked_at_again(self) -> None:
+        if self.room is not None:
+            self.room.looked_at_again()
 
     @on(HungUp)
     def _hung_up(self) -> None:

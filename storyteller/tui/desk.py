@@ -51,10 +51,11 @@ class Desk(Screen[None], inherit_bindings=False):
     def __init__(self, session: DocumentSession) -> None:
         super().__init__()
         self.session = session
+        self.page = Page(session.opening_text, placeholder=_PLACEHOLDER, id="page")
         self.keep_on_leaving = False  # unsaved text stays in the journal when the document closes
         self._words_before = 0  # when the day's words were last counted
         self._today_before = 0
-        self._closed = False
+        self._document_closed = False
         self._notice: tuple[str, bool] | None = None
         self._notice_timer: Timer | None = None
 
@@ -62,7 +63,7 @@ class Desk(Screen[None], inherit_bindings=False):
         """Two quiet lines above, the page, two below."""
         yield Line(id="top")
         yield Rule(classes="rule")
-        yield Page(self.session.opening_text, placeholder=_PLACEHOLDER, id="page")
+        yield self.page
         yield FindBar(id="find")
         yield Rule(classes="rule")
         yield Line(id="status")
@@ -90,11 +91,6 @@ class Desk(Screen[None], inherit_bindings=False):
     def storyteller(self) -> StorytellerApp:
         """The app, by its own type."""
         return cast("StorytellerApp", self.app)
-
-    @property
-    def page(self) -> Page:
-        """What is written on."""
-        return self.query_one("#page", Page)
 
     @property
     def keymap(self) -> KeyMap:
@@ -188,8 +184,8 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def leave_document(self) -> None:
         """Let go of the document; unsaved text was dealt with. Does nothing twice."""
-        if not self._closed:
-            self._closed = True
+        if not self._document_closed:
+            self._document_closed = True
             self._count_words()
             if self.keep_on_leaving:
                 self.secure()
@@ -197,7 +193,7 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def on_unmount(self) -> None:
         """However it ended: what is not saved stays in the journal."""
-        if not self._closed:
+        if not self._document_closed:
             self.keep_on_leaving = self.session.dirty
             self.leave_document()
 
@@ -217,10 +213,9 @@ class Desk(Screen[None], inherit_bindings=False):
     def _caret_moved(self) -> None:
         self.refresh_lines()
 
-    @on(events.AppFocus)
-    def _looked_at_again(self) -> None:
-        """Another program may have had the file meanwhile."""
-        self.run_worker(self._check_disk(), name="disk", group="disk", exclusive=True, exit_on_error=False)
+    def looked_at_again(self) -> None:
+        """The terminal has the focus again: another program may have had the file meanwhile."""
+        self.run_worker(self._check_disk, name="disk", group="disk", exclusive=True, exit_on_error=False)
 
     async def _check_disk(self) -> None:
         state = await self.session.disk_state()
@@ -245,12 +240,17 @@ class Desk(Screen[None], inherit_bindings=False):
             goal=self.storyteller.settings.daily_goal,
         )
         self.query_one("#top", Line).show(*top_pieces(manuscript))
+        self.query_one("#status", Line).show(*self.status)
+        self.query_one("#hints", Line).show(*self.hint_pieces())
+
+    @property
+    def status(self) -> tuple[list[Piece], list[Piece]]:
+        """The status line's pieces: how things stand, or a notice while there is one."""
         left, right = self.status_pieces()
         if self._notice is not None:
             sentence, alarm = self._notice
             left = [Piece(sentence, 9, "$room-alarm" if alarm else "$foreground")]
-        self.query_one("#status", Line).show(left, right)
-        self.query_one("#hints", Line).show(*self.hint_pieces())
+        return left, right
 
     def status_pieces(self) -> tuple[list[Piece], list[Piece]]:
         """What the status line says."""

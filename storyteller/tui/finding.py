@@ -54,7 +54,7 @@ class FindingDesk(Desk):
 
     @on(FindBar.Wanted)
     def _find_wanted(self) -> None:
-        self.run_worker(self._find(), name="find", group="find", exclusive=True, exit_on_error=False)
+        self.run_worker(self._find, name="find", group="find", exclusive=True, exit_on_error=False)
 
     @on(FindBar.Stepped)
     def _find_stepped(self, event: FindBar.Stepped) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _GROUPS: Final = {
     "offer": "What the model offers",
     "takes": "Takes",
+    "braid": "In the braid",
+    "list": "In the list of takes",
     "edit": "Writing",
     "select": "Selecting",
     "move": "Moving about",

@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from storyteller.tui.acts.act import Act
     from storyteller.tui.keymap import KeyMap
 
-State = Literal["idle", "loading", "streaming", "ready", "hidden", "selection", "finding", "reading"]
+State = Literal[
+    "idle", "loading", "streaming", "ready", "hidden", "braided", "selection", "finding", "reading"
+]
 
 HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
     "idle": (
         ("page.continue", "write on"),
         ("offer.previous", "earlier take"),
         ("takes.braid", "braid"),
+        ("takes.list", "takes"),
         ("view.genre", "genre"),
         ("view.manner", "manner"),
         ("file.save", "save"),
@@ -41,9 +44,11 @@ HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
         ("page.another", "another"),
         ("offer.previous", "previous"),
         ("takes.braid", "braid"),
+        ("takes.list", "takes"),
         ("page.escape", "no"),
     ),
     "hidden": (("page.continue", "show it"), ("page.escape", "stop it")),
+    "braided": (("takes.braid", "show them"), ("page.escape", "stop them")),
     "selection": (("page.copy", "copy"), ("page.cut", "cut"), ("page.paste", "paste over it")),
     "reading": (("file.save_as", "save a copy"),),
     "finding": (),

@@ -26,6 +26,7 @@ from storyteller.tui.editor.messages import (
 from storyteller.tui.finding import FindingDesk
 from storyteller.tui.hints import State, hint_pieces
 from storyteller.tui.manner import Manner
+from storyteller.tui.over import OverRoom, RoomChanged
 from storyteller.tui.pauses import Pauses, may_offer
 from storyteller.tui.prompter import Prompter
 from storyteller.tui.standing import Writing, status_pieces
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from storyteller.genres import Genre
     from storyteller.manuscript.offer import Offer
+    from storyteller.tui.lanes import Lanes
     from storyteller.tui.lines import Piece
     from storyteller.tui.live import LiveTake
     from storyteller.tui.prompter import Asking
@@ -62,6 +64,7 @@ class Room(FindingDesk):
 
     def __init__(self, session: DocumentSession) -> None:
         super().__init__(session)
+        self.braid: Lanes | None = None  # the latest
         self._streams: dict[str, Stream] = {}  # by the id of their request
         self._look_timer: Timer | None = None
         self._pause_timer: Timer | None = None
@@ -133,7 +136,7 @@ class Room(FindingDesk):
             self._streams.clear()
         stream = self._streams[request.id] = Stream(self.storyteller.engine, request, self.post_message)
         self.run_worker(
-            stream.run(), name=request.id, group="stream", exclusive=not beside, exit_on_error=False
+            stream.run, name=request.id, group="stream", exclusive=not beside, exit_on_error=False
         )
         self.refresh_lines()
 
@@ -143,7 +146,7 @@ class Room(FindingDesk):
             if take is None:
                 self._cancel(stream)
             elif take.offer.generation == stream.request.id:
-                self._cancel(stream, take.offer.take)
+                self._cancel(stream, take.offer.take if stream.request.takes > 1 else None)
 
     def _cancel(self, stream: Stream, take: int | None = None) -> None:
         self.run_worker(stream.cancel(take), name="cancel", group="cancel", exit_on_error=False)
@@ -290,7 +293,7 @@ class Room(FindingDesk):
             await committed
             self.flash(words)
 
-        self.run_worker(wait(), name="confirm", group="confirm", exclusive=True, exit_on_error=False)
+        self.run_worker(wait, name="confirm", group="confirm", exclusive=True, exit_on_error=False)
 
     # What time brings
 
@@ -345,13 +348,29 @@ class Room(FindingDesk):
 
     def leave_document(self) -> None:
         """Let go of the document."""
-        if not self._closed:
+        if not self._document_closed:
             if self.prompter.shown is not None:
                 self.witness.concealed(self.prompter.shown)
             self.witness.closed(self.page.exact_text)
         super().leave_document()
 
     # The lines
+
+    def refresh_lines(self) -> None:
+        """Draw the lines as things stand, and let whatever is over the room draw itself."""
+        super().refresh_lines()
+        if self.is_attached:
+            for screen in self.app.screen_stack:
+                if isinstance(screen, OverRoom):
+                    screen.post_message(RoomChanged())
+
+    @property
+    def running_braid(self) -> Lanes | None:
+        """The braid of this place, left while its lanes grew."""
+        lanes = self.braid
+        if lanes is None or not lanes.streaming or lanes.anchor != self.page.settled_cursor:
+            return None
+        return lanes
 
     def status_pieces(self) -> tuple[list[Piece], list[Piece]]:
         """Genre, model, take, preset, place."""
@@ -374,7 +393,7 @@ class Room(FindingDesk):
         absent = {"page.give-back"} if not self.page.can_give_back else set()
         number, count = self.prompter.place
         if count <= (1 if number else 0):
-            absent.add("offer.previous")
+            absent |= {"offer.previous", "takes.list"}
         return hint_pieces(self.state, BY_ID, self.keymap, leave_out=frozenset(absent))
 
     @property
@@ -387,6 +406,8 @@ class Room(FindingDesk):
             return "streaming" if page.offer.streaming else "ready"
         if prompter.asking is not None and prompter.hidden is not None:
             return "hidden"
+        if self.running_braid is not None:
+            return "braided"
         if page.read_only:
             return "reading"
         if not page.selection.is_empty:

@@ -79,6 +79,7 @@ async def _run(
 ) -> int:
     loading = asyncio.create_task(engine.start(_load(settings, options)))
     await asyncio.sleep(0)  # let the child start before the heavier imports
+    from storyteller.feedback.consent import refusals_in
     from storyteller.feedback.log import FeedbackLog
     from storyteller.feedback.writer import FeedbackWriter
     from storyteller.tui.app import StorytellerApp
@@ -87,7 +88,9 @@ async def _run(
     def warn(sentence: str) -> None:
         app.say(sentence)
 
-    feedback = FeedbackWriter(FeedbackLog(refusals=refusals(settings)), warn=warn)
+    feedback = FeedbackWriter(
+        FeedbackLog(refusals=refusals_in(settings.consent, settings.refusals)), warn=warn
+    )
     try:
         app = StorytellerApp(
             engine, document, settings, feedback, adapters=options.adapters, warnings=tuple(warnings)
@@ -113,8 +116,3 @@ def _load(settings: Settings, options: Options) -> Load:
         threads=settings.threads,
         adapters=tuple(adapter.rpartition("=")[0] or adapter for adapter in options.adapters),
     )
-
-
-def refusals(settings: Settings) -> tuple[str, ...]:
-    """Every no the settings remember, as the feedback log takes them."""
-    return (*settings.refusals, "all") if settings.consent == "no" else settings.refusals

@@ -11,6 +11,7 @@ from storyteller.manuscript.load import Loaded, load
 from storyteller.manuscript.lock import DocumentLock
 from storyteller.manuscript.recovery import find_recoveries
 from storyteller.manuscript.save import SaveFailed, disk_state, save, sweep_orphans
+from storyteller.text import display_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,8 +68,8 @@ class DocumentSession:
 
     @property
     def name(self) -> str:
-        """What the top line calls it."""
-        return self.path.name if self.path else UNTITLED
+        """What the screen calls it: one line, whatever the file is called."""
+        return display_line(self.path.name) if self.path else UNTITLED
 
     def is_at(self, path: Path) -> bool:
         """Whether `path` is the document's own."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from storyteller.config import Settings
 from storyteller.engine.fake import FakeEngine
 from storyteller.engine.protocol import Load
+from storyteller.feedback.consent import refusals_in
 from storyteller.feedback.log import FeedbackLog
 from storyteller.feedback.writer import FeedbackWriter
 from storyteller.tui.app import StorytellerApp
-from storyteller.tui.run import refusals
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,6 +39,7 @@ class OpenRoom:
         self.engine = engine
         self.pilot = pilot
         self.messages = messages
+        self.said: list[str] = []  # warnings of the feedback log
 
     @property
     def room(self) -> Room:
@@ -80,6 +82,13 @@ class OpenRoom:
                 return value
         raise AssertionError(f"it never came about; the status line says {self.line('status')!r}")
 
+    async def ended(self) -> int:
+        """The exit code, once the app has ended by itself."""
+        async with asyncio.timeout(10):
+            while self.app.is_running:
+                await asyncio.sleep(0.01)
+        return self.app.return_code or 0
+
     async def stream(self, tokens: int = 1000) -> None:
         """Let the engine send so many tokens, and the room take them in."""
         await self.engine.step(tokens)
@@ -119,11 +128,14 @@ async def open_room(
     await engine.start(Load(id="room"))
     messages: list[Message] = []
     said: list[str] = []
-    feedback = FeedbackWriter(FeedbackLog(refusals=refusals(settings)), warn=said.append)
+    feedback = FeedbackWriter(
+        FeedbackLog(refusals=refusals_in(settings.consent, settings.refusals)), warn=said.append
+    )
     app = StorytellerApp(engine, document, settings, feedback)
     try:
         async with app.run_test(size=size, message_hook=messages.append) as pilot:
             room = OpenRoom(app, engine, pilot, messages)
+            room.said = said
             await pilot.pause()
             if opened:
                 await room.until(lambda: not any(worker.name == "opening" for worker in app.workers))

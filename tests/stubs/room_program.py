@@ -34,7 +34,7 @@ def main() -> int:
     if arguments.fault == "handler":
         Prompter.step = _fault  # type: ignore[method-assign]
     if arguments.fault == "worker":
-        Stream.run = _fault_later  # type: ignore[method-assign]
+        Stream.run = _fault_later  # type: ignore[method-assign, assignment]
     return run(arguments.document, Options(), engine=FakeEngine([arguments.text], pace=arguments.pace))
 
 

@@ -45,8 +45,8 @@ def test_text_arrives(terminal: Terminal) -> None:
 
 def test_what_the_encoding_lacks_is_replaced(terminal: Terminal) -> None:  # safety 32
     outlet = Outlet(terminal.slave, "latin-1", on_repaint=list, on_gone=list)
-    outlet.write("─ é \udc80")
-    assert os.read(terminal.master, 100) == b"? \xe9 ?"
+    outlet.write("─ é → ☂ \udc80")
+    assert os.read(terminal.master, 100) == b"- \xe9 > ? ?"
 
 
 def test_a_stopped_terminal_does_not_block_and_is_repainted_later(terminal: Terminal) -> None:  # safety 33

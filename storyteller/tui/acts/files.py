@@ -225,7 +225,7 @@ async def _as_utf8(room: Room, error: CannotEncode, path: Path | None, *, overwr
 async def _go_to(room: Room, path: Path | None) -> None:
     session = DocumentSession.open(path)
     room.leave_document()
-    await room.storyteller.open_room(session)
+    room.storyteller.open_room(session)
 
 
 def _path(written: str) -> Path:

@@ -97,11 +97,11 @@ def _everything(_room: Room) -> Scope:
 
 
 def _genre(room: Room) -> Scope:
-    return Scope("genre", room.manner.genre)
+    return Scope.of_genre(room.manner.genre)
 
 
 def _document(room: Room) -> Scope:
-    return Scope("document", room.document_name)
+    return Scope.of_document(room.document_name)
 
 
 WRITING_ACTS: Final = (
