@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from rich.text import Text
 from textual import on
 from textual.app import App
-from textual.events import AppFocus
+from textual.events import AppFocus, Event, Key
 from textual.worker import Worker, WorkerState
 
 from storyteller.engine.protocol import AdapterWeight
@@ -21,6 +21,7 @@ from storyteller.text import display_text
 from storyteller.tui.acts import ACTS
 from storyteller.tui.driver import HungUp, RepaintWanted, TerminalDriver
 from storyteller.tui.keymap import load_keymap
+from storyteller.tui.keyorder import caught_up
 from storyteller.tui.log import describe
 from storyteller.tui.model_state import ModelState, after
 from storyteller.tui.room import Room
@@ -150,6 +151,12 @@ class StorytellerApp(App[None], inherit_bindings=False):
 
         if not isinstance(self.screen, CommandPalette):
             self.push_screen(CommandPalette(placeholder="What would you like to do?"))
+
+    async def on_event(self, event: Event) -> None:
+        """Our keys wait until the page has dealt with the letters before them."""
+        if isinstance(event, Key) and not event.is_forwarded and not event.is_printable and self.focused:
+            await caught_up(self.focused)
+        await super().on_event(event)
 
     # What is said
 

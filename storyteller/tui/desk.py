@@ -6,7 +6,7 @@ Knows nothing of finding (`finding.FindingDesk`) nor of the model (`room.Room`),
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual import events, on
 from textual.screen import Screen
@@ -25,10 +25,13 @@ from storyteller.tui.outline import heading_above
 from storyteller.tui.standing import Manuscript, top_pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.timer import Timer
     from textual.widget import Widget
+    from textual.worker import WorkType
 
     from storyteller.manuscript.recovery import Recovery
     from storyteller.tui.app import StorytellerApp
@@ -108,7 +111,7 @@ class Desk(Screen[None], inherit_bindings=False):
         """Do what the table of acts says; what takes its time runs as a worker."""
         done = BY_ID[act_id].run(cast("Room", self))
         if inspect.iscoroutine(done):
-            self.run_worker(done, name=act_id, group="acts", exit_on_error=False)
+            self.background(done, "acts", name=act_id)
 
     def action_act(self, act_id: str) -> None:
         """The action behind every key."""
@@ -124,6 +127,26 @@ class Desk(Screen[None], inherit_bindings=False):
         """The answer to a dialog; None if it was left."""
         return await self.app.push_screen_wait(dialog)
 
+    def background(
+        self,
+        work: Coroutine[Any, Any, object] | Callable[[], Coroutine[Any, Any, object]],
+        group: str,
+        *,
+        name: str = "",
+        exclusive: bool = False,
+    ) -> None:
+        """Do `work` beside everything else; what goes wrong in it is told and logged, and never ends the app.
+
+        With `exclusive` earlier work of the group is cancelled: pass a function, which may never be called.
+        """
+        self.run_worker(
+            cast("WorkType[object]", work),
+            name=name or group,
+            group=group,
+            exclusive=exclusive,
+            exit_on_error=False,
+        )
+
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
         self.storyteller.worker_changed(event)
@@ -138,7 +161,7 @@ class Desk(Screen[None], inherit_bindings=False):
     def _open(self) -> None:
         from storyteller.tui.acts.opening import open_document
 
-        self.run_worker(open_document(cast("Room", self)), name="opening", group="acts", exit_on_error=False)
+        self.background(open_document(cast("Room", self)), "acts", name="opening")
 
     def begin(self) -> None:
         """Everything was asked: from now on what is typed is journalled."""
@@ -215,7 +238,7 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def looked_at_again(self) -> None:
         """The terminal has the focus again: another program may have had the file meanwhile."""
-        self.run_worker(self._check_disk, name="disk", group="disk", exclusive=True, exit_on_error=False)
+        self.background(self._check_disk, "disk", exclusive=True)
 
     async def _check_disk(self) -> None:
         state = await self.session.disk_state()

@@ -54,15 +54,15 @@ class FindingDesk(Desk):
 
     @on(FindBar.Wanted)
     def _find_wanted(self) -> None:
-        self.run_worker(self._find, name="find", group="find", exclusive=True, exit_on_error=False)
+        self.background(self._find, "find", exclusive=True)
 
     @on(FindBar.Stepped)
     def _find_stepped(self, event: FindBar.Stepped) -> None:
-        self.run_worker(self.step_find(event.by), name="find step", group="find step", exit_on_error=False)
+        self.background(self.step_find(event.by), "find step")
 
     @on(FindBar.Replaced)
     def _replace_wanted(self, event: FindBar.Replaced) -> None:
-        self.run_worker(self._replace(event), name="replace", group="find step", exit_on_error=False)
+        self.background(self._replace(event), "find step")
 
     async def _replace(self, event: FindBar.Replaced) -> None:
         bar, page = self.query_one(FindBar), self.page

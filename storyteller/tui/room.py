@@ -135,9 +135,7 @@ class Room(FindingDesk):
         if not beside:
             self._streams.clear()
         stream = self._streams[request.id] = Stream(self.storyteller.engine, request, self.post_message)
-        self.run_worker(
-            stream.run, name=request.id, group="stream", exclusive=not beside, exit_on_error=False
-        )
+        self.background(stream.run, "stream", name=request.id, exclusive=not beside)
         self.refresh_lines()
 
     def stop_stream(self, take: LiveTake | None = None) -> None:
@@ -149,7 +147,7 @@ class Room(FindingDesk):
                 self._cancel(stream, take.offer.take if stream.request.takes > 1 else None)
 
     def _cancel(self, stream: Stream, take: int | None = None) -> None:
-        self.run_worker(stream.cancel(take), name="cancel", group="cancel", exit_on_error=False)
+        self.background(stream.cancel(take), "cancel")
 
     @on(ContinueRequested)
     def _continue_requested(self) -> None:
@@ -293,7 +291,7 @@ class Room(FindingDesk):
             await committed
             self.flash(words)
 
-        self.run_worker(wait, name="confirm", group="confirm", exclusive=True, exit_on_error=False)
+        self.background(wait, "confirm", exclusive=True)
 
     # What time brings
 
@@ -336,9 +334,7 @@ class Room(FindingDesk):
             adapters=self.prompter.adapters,
             max_tokens=self.manner.max_tokens,
         )
-        self.run_worker(
-            self.storyteller.engine.prepare(request), name="prepare", group="prepare", exit_on_error=False
-        )
+        self.background(self.storyteller.engine.prepare(request), "prepare")
 
     def saved(self, text: str, notes: tuple[str, ...]) -> None:
         """The document was saved as `text`."""

@@ -85,7 +85,7 @@ class OpenRoom:
     async def ended(self) -> int:
         """The exit code, once the app has ended by itself."""
         async with asyncio.timeout(10):
-            while self.app.is_running:
+            while self.app.is_running:  # noqa: ASYNC110 - Textual has no event for it
                 await asyncio.sleep(0.01)
         return self.app.return_code or 0
 
