@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from typing import TYPE_CHECKING, Self
 
 import pyte
@@ -106,5 +107,12 @@ class Terminal:
         self._running.process.wait()
 
     def wait_for_exit(self, timeout: float = 10.0) -> int:
-        """The exit code, once it ended."""
-        return self._running.process.wait(timeout)
+        """The exit code, once it ended.
+
+        Raises:
+            AssertionError: it did not end; the message is the screen.
+        """
+        try:
+            return self._running.process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"It did not end within {timeout} s. The screen:\n{self.text}") from error
