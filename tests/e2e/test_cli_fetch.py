@@ -21,6 +21,7 @@ REPO = "openai-community/gpt2-large"
 WEIGHTS = safetensors_bytes(
     bytes(range(256)) * 50_000
 )  # past the 10 MB pieces in which the hub's library reads
+ONLINE: dict[str, str | None] = {"HF_HUB_OFFLINE": None, "TRANSFORMERS_OFFLINE": None}
 LEAVINGS = {"pytorch_model.bin": b"a pickle", "onnx/config.json": b"{}", "README.md": b"#", "64.tflite": b"?"}
 MODEL = {"config.json": json.dumps(CONFIG).encode(), "tokenizer.json": b"{}", "model.safetensors": WEIGHTS}
 
@@ -33,7 +34,7 @@ def hub() -> Iterator[Hub]:
 
 def models(hub: Hub | None, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[bytes]:
     url = hub.url if hub else "http://127.0.0.1:9"
-    return storyteller("models", *arguments, env=environment(HF_ENDPOINT=url, HF_HUB_OFFLINE=None, **changes))
+    return storyteller("models", *arguments, env=environment(HF_ENDPOINT=url, **{**ONLINE, **changes}))
 
 
 def folder(home: Path) -> Path:
@@ -71,7 +72,7 @@ def test_get_is_interrupted_and_goes_on_where_it_stopped(hub: Hub, home: Path) -
     hub.stall = 11_000_000
     running = subprocess.Popen(
         [*COMMAND, "models", "get", "gpt2-large"],
-        env=environment(HF_ENDPOINT=hub.url, HF_HUB_OFFLINE=None),
+        env=environment(HF_ENDPOINT=hub.url, **ONLINE),
         stderr=subprocess.PIPE,
     )
     growing = home / "data" / "models" / ".gpt2-large.partial" / "model.safetensors.part"

@@ -58,6 +58,9 @@ def in_process(*arguments: str, stdin: bytes = b"") -> Ended:
         patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         patch.setattr("sys.stdout", out)
         patch.setattr("sys.stderr", err)
+        patch.setattr(
+            "storyteller.cli.app.go_offline", lambda: None
+        )  # this process's switches are the tests'
         code = run(arguments)
         return Ended(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
