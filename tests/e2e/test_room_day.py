@@ -115,10 +115,11 @@ def test_the_engines_death_in_mid_stream_leaves_the_text_and_the_next_tab_works(
         engine = child_of(terminal.pid)
         os.kill(engine, signal.SIGKILL)
         terminal.wait_for("engine")
-        terminal.wait_for(IDLE, timeout=60)
         assert OPENING in terminal.text
+        terminal.wait_for("Esc no")  # what had come stays on offer, to be taken or refused
         terminal.press(ESCAPE)
         terminal.wait_for(settled)
+        terminal.wait_for(IDLE, timeout=60)
         terminal.press(TAB)
         terminal.wait_for(streaming, timeout=60)
         assert child_of(terminal.pid) != engine
