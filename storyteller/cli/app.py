@@ -13,7 +13,6 @@ from storyteller import __version__
 from storyteller.cli.streams import (
     ReaderGone,
     fill_standard_descriptors,
-    forget_output,
     notice,
     output,
     prepare_output,
@@ -59,14 +58,12 @@ def run(arguments: Sequence[str]) -> int:
         prepare_output()
         return _dispatch(list(arguments))
     except ReaderGone:
-        forget_output()
         return 0
     except KeyboardInterrupt:
         notice("")
         return INTERRUPTED
     except StorytellerError as error:
         notice(str(error))
-        forget_output()
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the last place where a traceback can become a sentence
         return _failed(error)
@@ -102,9 +99,8 @@ def _dispatch(arguments: list[str]) -> int:
         output(f"storyteller {__version__}\n")
         return 0
     if not arguments or (len(arguments) == 1 and not first.startswith("-") and first not in COMMANDS):
-        from storyteller.cli.room import (
-            open_room,
-        )  # typer takes a tenth of a second to see that there is no option
+        # Without typer, which takes a tenth of a second to see that there is no option.
+        from storyteller.cli.room import open_room
 
         return open_room(first if arguments else None)
     if first in COMMANDS:
@@ -151,5 +147,4 @@ def _failed(error: Exception) -> int:
     logging.getLogger("storyteller.cli").error("a command failed", exc_info=error)
     where = trouble or f"{log_path()} has the details."
     notice(f"storyteller failed: {type(error).__name__}: {error}. That is a fault of the program. {where}")
-    forget_output()
     return 1

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.streams import is_terminal, notice
 from storyteller.config import Settings, changed, load_settings
 from storyteller.engine.catalogue import STARTER, find_model
-from storyteller.engine.protocol import AdapterWeight, Load, Loading, Notice, Ready
+from storyteller.engine.protocol import AdapterWeight, Load, Loading, Notice
 from storyteller.errors import AdapterError
+from storyteller.text import display_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from storyteller.engine.catalogue import Found
     from storyteller.engine.core import Core
 
@@ -64,10 +64,8 @@ def open_core(
         SettingsError: a device, dtype or number of threads that cannot be.
         ModelError: the model cannot be opened.
     """
-    chosen = changed(
-        settings, device=device, dtype=dtype, threads=threads
-    )  # before torch: a mistake is told at once
-
+    # Before torch is imported: a mistake is told at once.
+    chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     from storyteller.engine.core import Core
 
     request = Load(
@@ -78,15 +76,16 @@ def open_core(
         threads=chosen.threads,
     )
     core = Core()
-    for event in core.load(request):
-        match event:
-            case Loading():
-                _progress(f"opening {found.name}: {event.stage}")
-            case Notice():
-                _progress("")
-                notice(event.message)
-            case Ready():
-                _progress("")
+    try:
+        for event in core.load(request):
+            match event:
+                case Loading():
+                    _progress(f"opening {found.name}: {event.stage}")
+                case Notice():
+                    _progress("")
+                    notice(event.message)
+    finally:
+        _progress("")
     return core
 
 
@@ -104,8 +103,6 @@ def _adapter(option: str, known: dict[str, Path]) -> AdapterWeight:
 
 
 def _adapter_folder(name: str, known: dict[str, Path]) -> str:
-    from pathlib import Path
-
     if name in known:
         return str(known[name])
     if name and (Path(name) / "adapter_config.json").is_file():
@@ -118,5 +115,5 @@ def _progress(text: str) -> None:
     """One line of standard error that is written over; nothing where nobody looks."""
     if not is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
         return
-    sys.stderr.write(_CLEAR_LINE + text)
+    sys.stderr.write(_CLEAR_LINE + display_line(text))
     sys.stderr.flush()

@@ -18,7 +18,7 @@ from storyteller.atomic import write_atomic
 from storyteller.cli.streams import is_terminal, notice
 from storyteller.cli.verification import hash_file
 from storyteller.engine.catalogue import folder_name, hub_name, is_repo_name
-from storyteller.engine.model_folder import RECORD, Record, RecordedFile, check_folder, read_config
+from storyteller.engine.model_folder import RECORD, Record, RecordedFile, check_folder, read_config, record_of
 from storyteller.errors import ModelError, StorytellerError
 from storyteller.paths import models_dir
 
@@ -38,8 +38,13 @@ class Wanted(NamedTuple):
     hash: str
 
 
-def fetch(name: str, revision: str | None) -> Path:
+def fetch(name: str, revision: str | None, *, again: bool = False) -> Path:
     """The folder with model `name`, fetched now unless it is here and whole.
+
+    Args:
+        name: what the hub calls it, or short for that.
+        revision: a branch, tag or commit; None is the newest.
+        again: compare what is here with the hub, file by file, and fetch what differs.
 
     Raises:
         ModelError: no such model, not a GPT-2, no safetensors, or a file that is not what the hub says.
@@ -48,15 +53,16 @@ def fetch(name: str, revision: str | None) -> Path:
     if not is_repo_name(name):
         raise ModelError(f"{name!r} is no model's name; one is gpt2-large, or OWNER/NAME.")
     folder = models_dir() / folder_name(name)
-    if folder.exists():
-        check_folder(folder)
-        notice(f"{name} is here already. Remove the folder to fetch it again.")
+    if not again and _is_whole(folder):
+        notice(f"{name} is here already; --again compares it with the hub.")
         return folder
+    if folder.exists() and record_of(folder) is None:
+        raise ModelError(f"{folder} was not fetched by storyteller. Move it away first.", title=_TITLE)
     hub = _hub()
     repo = hub_name(name)
     commit, files = _listing(hub, repo, revision)
     partial = folder.with_name(f".{folder.name}.partial")
-    _make(partial)
+    _make(partial, folder)
     _check_space(partial, files)
     for file in _in_order(files):
         _download(hub, repo, commit, file, partial)
@@ -172,8 +178,20 @@ def _finish(partial: Path, folder: Path, record: Record) -> None:
         raise _disk_failed(partial, error) from error
 
 
-def _make(partial: Path) -> None:
+def _is_whole(folder: Path) -> bool:
     try:
+        check_folder(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def _make(partial: Path, folder: Path) -> None:
+    """The folder to fetch into: what is in `folder`, else what an interrupted fetch left, else a new one."""
+    try:
+        if folder.exists():
+            shutil.rmtree(partial, ignore_errors=True)
+            folder.rename(partial)
         partial.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _disk_failed(partial, error) from error

@@ -70,12 +70,17 @@ def get(
         str, typer.Argument(metavar="NAME", help="gpt2-large, gpt2-medium, or OWNER/NAME on the hub.")
     ],
     *,
-    revision: Annotated[str | None, typer.Option(help="A branch, tag or commit.")] = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A branch, tag or commit; the newest if left out.")
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compare a model that is here with the hub; fetch what differs.")
+    ] = False,
 ) -> int:
     """Fetch a GPT-2 from the Hugging Face hub. The only command that uses the network; it goes on where it stopped."""
     from storyteller.cli.fetch import fetch
 
-    folder = fetch(name, revision)
+    folder = fetch(name, revision, again=again)
     output(f"{folder}\n")
     return 0
 
@@ -100,7 +105,7 @@ def verify(
     if failures:
         count = "one file is" if failures == 1 else f"{failures} files are"
         raise ModelError(
-            f"{count} not as fetched, see above. `storyteller models get` fetches a model again.",
+            f"{count} not as fetched, see above. `storyteller models get NAME --again` mends one.",
             title="A model is damaged",
         )
     return 0

@@ -11,7 +11,7 @@ import pytest
 
 from tests.stubs.command import COMMAND, environment, storyteller, wait_until
 from tests.stubs.hub import COMMIT, Hub, serving
-from tests.stubs.model_folders import CONFIG, safetensors_bytes
+from tests.stubs.model_folders import CONFIG, make_model, safetensors_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,10 +62,35 @@ def test_get_brings_the_model_and_nothing_else(hub: Hub, home: Path) -> None:
     assert models(hub, "path", "gpt2-large").stdout.decode() == f"{folder(home)}\n"
     assert models(hub, "verify", "gpt2-large").returncode == 0
     (folder(home) / "model.safetensors").write_bytes(WEIGHTS[:-1] + b"\0")
-    damaged = models(hub, "verify", "gpt2-large")
-    assert damaged.returncode == 2
+    found = models(hub, "verify", "gpt2-large")
+    assert found.returncode == 2
     expected = record["files"]["model.safetensors"]["sha256"].encode()
-    assert b"it should be sha256:" + expected in damaged.stdout
+    assert b"it should be sha256:" + expected in found.stdout
+
+    hub.log.clear()
+    assert models(hub, "get", "gpt2-large", "--again").returncode == 0
+    assert hub.fetched() == {"model.safetensors"}
+    assert (folder(home) / "model.safetensors").read_bytes() == WEIGHTS
+
+
+def damaged(home: Path) -> None:
+    """A model as a broken disk might leave it."""
+    make_model(folder(home))
+    (folder(home) / "model.safetensors").write_bytes(b"cut sh")
+    (folder(home) / "download.json").write_text(json.dumps({"repo": REPO, "revision": COMMIT, "files": {}}))
+
+
+def test_get_mends_a_model_that_cannot_be_opened(hub: Hub, home: Path) -> None:
+    damaged(home)
+    assert models(hub, "get", "gpt2-large").returncode == 0
+    assert (folder(home) / "model.safetensors").read_bytes() == WEIGHTS
+    assert [path.name for path in folder(home).parent.iterdir()] == ["gpt2-large"]
+
+
+def test_get_without_a_network_leaves_a_damaged_model_where_it_is(home: Path) -> None:
+    damaged(home)
+    assert models(None, "get", "gpt2-large").returncode == 1
+    assert (folder(home) / "model.safetensors").read_bytes() == b"cut sh"
 
 
 def test_get_is_interrupted_and_goes_on_where_it_stopped(hub: Hub, home: Path) -> None:
@@ -157,3 +182,17 @@ def test_get_obeys_the_switch_of_the_one_who_set_it_safety_72(hub: Hub) -> None:
     assert refused.returncode == 2
     assert b"HF_HUB_OFFLINE is set" in refused.stderr
     assert hub.log == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("--again",)])
+def test_get_never_touches_a_model_of_the_writers_own(
+    arguments: tuple[str, ...], hub: Hub, home: Path
+) -> None:
+    make_model(folder(home), weights=b"years of work")
+    if not arguments:
+        (folder(home) / "tokenizer.json").unlink()
+    before = {path.name: path.read_bytes() for path in folder(home).iterdir()}
+    refused = models(hub, "get", "gpt2-large", *arguments)
+    assert refused.returncode == 2
+    assert b"was not fetched by storyteller" in refused.stderr
+    assert {path.name: path.read_bytes() for path in folder(home).iterdir()} == before

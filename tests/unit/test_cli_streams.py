@@ -112,7 +112,6 @@ def test_whatever_happens_becomes_a_line_and_a_code(
         raise error
 
     monkeypatch.setattr("storyteller.cli.app.help_text", fail)
-    monkeypatch.setattr("storyteller.cli.app.forget_output", lambda: None)
     assert run(["--help"]) == code
     assert capfd.readouterr().err == says
 
@@ -125,7 +124,6 @@ def test_a_fault_of_ours_is_a_sentence_and_the_log_has_no_word_of_the_text_safet
         return found[SECRET]
 
     monkeypatch.setattr("storyteller.cli.app.help_text", fail)
-    monkeypatch.setattr("storyteller.cli.app.forget_output", lambda: None)
     assert run(["--help"]) == 1
     told = capfd.readouterr().err
     assert "fault of the program" in told
