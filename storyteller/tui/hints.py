@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from storyteller.tui.lines import Piece
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from storyteller.tui.acts.act import Act
     from storyteller.tui.keymap import KeyMap
@@ -54,6 +54,14 @@ HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
     "finding": (),
 }
 FINDING: Final = ("Enter next", "↑ previous", "^R replace all", "Esc back")
+BRAID: Final = (
+    ("braid.drop", "drop", 5),
+    ("braid.replace", "replace", 4),
+    ("braid.add", "add", 1),
+    ("braid.left braid.right", "move", 3),
+    ("braid.word-less braid.word-more", "word by word", 2),
+    ("braid.leave", "back", 6),
+)
 ALWAYS: Final = (("app.palette", ""), ("app.help", ""))
 
 
@@ -73,3 +81,21 @@ def hint_pieces(
         Piece(key, rank=99) for act_id, _ in ALWAYS if act_id in acts and (key := keymap.shown(acts[act_id]))
     ]
     return left, right
+
+
+def braid_pieces(
+    numbers: Sequence[int], acts: Mapping[str, Act], keymap: KeyMap
+) -> tuple[list[Piece], list[Piece]]:
+    """The hint line of the braid, whose lanes have these numbers."""
+    first, last = (keymap.shown(acts[f"braid.keep-{number}"]) for number in (numbers[0], numbers[-1]))
+    number_keys = first if first == last else f"{first}-{last}"
+    keep = Piece(f"{number_keys} {keymap.shown(acts['braid.keep'])} keep", rank=90)
+    return [keep, *key_pieces(BRAID, acts, keymap)], [Piece(keymap.shown(acts["app.help"]), rank=99)]
+
+
+def key_pieces(named: Sequence[tuple[str, str, int]], acts: Mapping[str, Act], keymap: KeyMap) -> list[Piece]:
+    """Keys, words and their rank; several acts, with a blank between them, share the words."""
+    return [
+        Piece(f"{''.join(keymap.shown(acts[act_id]) for act_id in act_ids.split())} {words}", rank)
+        for act_ids, words, rank in named
+    ]

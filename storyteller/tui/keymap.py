@@ -32,7 +32,7 @@ _KEY_NAMES: Final = frozenset(key.value.rpartition("+")[2] for key in Keys) | {f
 _SHOWN: Final = {
     "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "tab": "Tab", "enter": "Enter",
     "space": "Space", "backspace": "⌫", "delete": "Del", "home": "Home", "end": "End", "pageup": "PgUp",
-    "pagedown": "PgDn",
+    "pagedown": "PgDn", "plus": "+",
 }  # fmt: skip
 
 
@@ -113,7 +113,8 @@ def bindings(acts: Iterable[Act]) -> list[Binding]:
 def shown_key(key: str) -> str:
     """`ctrl+right` as `^→`."""
     *modifiers, name = key.split("+")
-    shown = _SHOWN.get(name, name.upper() if len(name) == 1 or _is_function_key(name) else name.capitalize())
+    capital = _is_function_key(name) or (len(name) == 1 and modifiers)
+    shown = _SHOWN.get(name, name.upper() if capital else name.capitalize() if len(name) > 1 else name)
     marks = {"ctrl": "^", "shift": "⇧"}
     return "".join(marks.get(modifier, modifier.capitalize() + "+") for modifier in modifiers) + shown
 

@@ -20,7 +20,6 @@ MOST: Final = 6
 ALIKE: Final = (
     0.4  # share of common four-grams from which two takes are called alike; unrelated prose has about 0.2
 )
-_NARROWEST: Final = 30  # cells of a lane beside another; below, lines of prose are too short to read
 
 
 @dataclass(eq=False)
@@ -181,15 +180,6 @@ class Lanes:
             ((_overlap(lane.text, other.text), other.number) for other in earlier), default=(0.0, 0)
         )
         return f"{100 * likeness:.0f} % like take {other}" if likeness >= ALIKE else "new"
-
-
-def columns(count: int, width: int) -> int:
-    """How many of `count` lanes stand side by side on a screen of `width` cells, so that no place stays empty."""
-    return max(beside for beside in range(1, count + 1) if count % beside == 0 and _fits(beside, width))
-
-
-def _fits(beside: int, width: int) -> bool:
-    return beside == 1 or width // beside >= _NARROWEST
 
 
 def mean_probability(logprobs: Sequence[float]) -> float:

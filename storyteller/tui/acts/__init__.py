@@ -8,14 +8,22 @@ from storyteller.tui.acts.files import FILE_ACTS
 from storyteller.tui.acts.finding import FIND_ACTS
 from storyteller.tui.acts.offers import OFFER_ACTS
 from storyteller.tui.acts.page import PAGE_ACTS
+from storyteller.tui.acts.takes import BRAID_ACTS, TAKES_ACTS
 from storyteller.tui.acts.view import VIEW_ACTS
 from storyteller.tui.acts.writing import WRITING_ACTS
 
 if TYPE_CHECKING:
     from storyteller.tui.acts.act import Act
 
-ROOM_ACTS: Final[tuple[Act, ...]] = (*OFFER_ACTS, *FILE_ACTS, *FIND_ACTS, *WRITING_ACTS, *VIEW_ACTS)
-"""Bound by the room. Another screen's acts are added here."""
+ROOM_ACTS: Final[tuple[Act, ...]] = (
+    *OFFER_ACTS,
+    *TAKES_ACTS,
+    *FILE_ACTS,
+    *FIND_ACTS,
+    *WRITING_ACTS,
+    *VIEW_ACTS,
+)
+"""Bound by the room."""
 
-ACTS: Final[tuple[Act, ...]] = (*PAGE_ACTS, *ROOM_ACTS)
+ACTS: Final[tuple[Act, ...]] = (*PAGE_ACTS, *ROOM_ACTS, *BRAID_ACTS)
 BY_ID: Final = {act.id: act for act in ACTS}

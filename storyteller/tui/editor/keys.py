@@ -53,7 +53,7 @@ SELECTION_BINDINGS: Final[list[BindingType]] = [
         "ctrl+shift+home", "text_start(True)", "Select to the start of the manuscript", "select-text-start"
     ),
     _binding("ctrl+shift+end", "text_end(True)", "Select to the end of the manuscript", "select-text-end"),
-    _binding("f6", "select_line", "Select the line", "select-line"),
+    _binding("f9", "select_line", "Select the line", "select-line"),
     _binding("ctrl+a", "select_all", "Select everything", "select-all"),
 ]
 

@@ -1,0 +1,83 @@
+"""The takes of a place: several growing side by side, and all there were."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from textual.binding import Binding
+
+from storyteller.tui.acts.act import Act, on_the_page
+from storyteller.tui.lanes import FEWEST, MOST, Lanes
+from storyteller.tui.takes_keys import BRAID_BINDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from textual.binding import BindingType
+
+    from storyteller.tui.room import Room
+
+
+async def braid(room: Room) -> None:
+    """Several takes side by side; what is kept of one comes into the text, and the rest of it stays on offer."""
+    from storyteller.tui.braid import Braid
+
+    room.quiet()
+    lanes = room.running_braid
+    if lanes is None:
+        asking = room.prompter.ask(room.manner, takes=room.storyteller.settings.braid_lanes, show=False)
+        room.stream(asking)
+        lanes = room.braid = Lanes.of(asking.lanes)
+    kept = await room.app.push_screen_wait(Braid(room, lanes))
+    if kept is not None:
+        room.prompter.offer(kept.take)
+        room.page.accept_first(kept.characters)
+    room.refresh_lines()
+
+
+async def pick_lanes(room: Room) -> None:
+    """How many lanes the braid begins with."""
+    from storyteller.tui.dialogs.picker import Picker, Row
+
+    rows = [Row(str(count), f"{count} lanes") for count in range(FEWEST, MOST + 1)]
+    picked = await room.asked(
+        Picker("Lanes of the braid", rows, picked=str(room.storyteller.settings.braid_lanes))
+    )
+    if picked is not None:
+        room.storyteller.keep_setting("braid_lanes", int(picked))
+
+
+def _can_braid(room: Room) -> bool:
+    return on_the_page(room) and not room.page.read_only
+
+
+def _acts(bindings: Sequence[BindingType]) -> Iterator[Act]:
+    """The keys of a screen over the room, for the help and the key map."""
+    for binding in bindings:
+        if isinstance(binding, Binding) and binding.id is not None:
+            yield Act(
+                binding.id,
+                binding.description,
+                partial(_run, action=binding.action),
+                binding.key,
+                listed=False,
+            )
+
+
+def _run(room: Room, *, action: str) -> object:
+    return room.app.screen.run_action(action)
+
+
+TAKES_ACTS: Final = (
+    Act(
+        "takes.braid",
+        "Braid: several takes side by side",
+        braid,
+        "ctrl+t",
+        about="Watch them grow, keep one.",
+        when=_can_braid,
+    ),
+    Act("takes.lanes", "How many lanes the braid has", pick_lanes),
+)
+BRAID_ACTS: Final = tuple(_acts(BRAID_BINDINGS))
