@@ -82,18 +82,30 @@ def connect_existing(path: Path, *, patience_s: float = PATIENCE_S) -> sqlite3.C
 
 def _open(path: Path, found: os.stat_result, patience_s: float) -> sqlite3.Connection:
     try:
-        with _closed_on_failure(_raw_connection(path, patience_s)) as connection:
-            problem = _unfit(connection, found.st_size)
-            if problem is not None:
-                raise _Unfit(problem)
+        with _closed_on_failure(_fit_connection(path, patience_s)) as connection:
             connection.execute("PRAGMA journal_mode = DELETE")
             migrate(connection)
             return connection
     except _Unfit as unfit:
         raise _set_aside(path, _file_id(found), str(unfit)) from None
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if is_damage(error):
             raise _set_aside(path, _file_id(found), "is damaged") from error
+        raise
+
+
+def _fit_connection(path: Path, patience_s: float) -> sqlite3.Connection:
+    """A connection to what is certainly a library, of some version."""
+    try:
+        with _closed_on_failure(_raw_connection(path, patience_s)) as connection:
+            problem = _unfit(connection, path)
+            if problem is not None:
+                raise _Unfit(problem)
+            return connection
+    except sqlite3.OperationalError as error:
+        # These statements have no faults of their own: where SQLite finds one, it found it in the file.
+        if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+            raise _Unfit("is damaged") from error
         raise
 
 
@@ -124,8 +136,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether SQLite says that the file itself is broken, not that it could not be reached."""
+    if isinstance(error, UnicodeDecodeError):
+        return True  # its complaint quotes bytes of a broken schema, which the Python module cannot pass on
     code = getattr(error, "sqlite_errorcode", None)  # absent on errors of the Python module itself
     return code is not None and code & 0xFF in _DAMAGE
 
@@ -222,18 +236,45 @@ def _closed_on_failure(connection: sqlite3.Connection) -> Iterator[sqlite3.Conne
         raise
 
 
-def _unfit(connection: sqlite3.Connection, size: int) -> str | None:
+def _unfit(connection: sqlite3.Connection, path: Path) -> str | None:
     """Why this database cannot be our library, or None."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
         return "is not a library of storyteller"
     if _version(connection) > len(MIGRATIONS):
         return "was written by a newer storyteller"
-    if size <= _CHECKED_UP_TO:
+    if not _as_migrated(connection):
+        return "is damaged"
+    (pages,), (page_size,) = (
+        connection.execute(f"PRAGMA {fact}").fetchone() for fact in ("page_count", "page_size")
+    )
+    if path.stat().st_size < pages * page_size:
+        return "is damaged"  # SQLite itself takes the missing end of a last page for zeros
+    if pages * page_size <= _CHECKED_UP_TO:
         (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if verdict != "ok":
             return "is damaged"
     return None
+
+
+def _as_migrated(connection: sqlite3.Connection) -> bool:
+    """Whether the tables and columns are those that the migrations up to its version make."""
+    model = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(model, MIGRATIONS[: _version(connection)])
+        (encoding,) = connection.execute("PRAGMA encoding").fetchone()
+        return bool(encoding == "UTF-8" and _columns(connection) == _columns(model))
+    finally:
+        model.close()
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    found = connection.execute(
+        "SELECT tables.name, columns.name, columns.type"
+        " FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns"
+        " WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite_%'"
+    )
+    return {(row[0], row[1], row[2]) for row in found}
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 from msgspec import field
 
+from storyteller.feedback.rows import name_hash
 from storyteller.feedback.rules import Row, judgements, pairs, spans
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def held_out_documents(history: Iterable[GenerationHistory]) -> frozenset[str]:
     So a document stays on its side as others come, and who writes one book can train at all.
     """
     documents = list(dict.fromkeys(generation.document_hash for generation in history))
-    return frozenset(document for document in documents[1:] if int(document, 16) % ONE_IN == 0)
+    return frozenset(document for document in documents[1:] if int(name_hash(document), 16) % ONE_IN == 0)
 
 
 # choosing among the rows

@@ -248,7 +248,7 @@ class FeedbackLog:
         """Failures of the library as a `LibraryError`; a library found damaged is set aside."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             opened = self._file
             self.close()
             if opened is not None and library.is_damage(error):
@@ -268,6 +268,19 @@ def bury(connection: sqlite3.Connection, identifiers: Collection[str]) -> None:
         "INSERT OR IGNORE INTO tombstone (hash, ts) VALUES (?, ?)",
         [(grave(identifier), time.time()) for identifier in identifiers],
     )
+
+
+def drop_orphans(connection: sqlite3.Connection) -> None:
+    """Remove what hangs on a record that is gone, as another program or a turned bit may leave it. In a transaction."""
+    for query in (
+        "DELETE FROM take WHERE generation NOT IN (SELECT id FROM generation)",
+        "DELETE FROM event WHERE generation NOT IN (SELECT id FROM generation)",
+        "DELETE FROM event WHERE take NOT IN (SELECT id FROM take)",
+        "DELETE FROM survival WHERE take NOT IN (SELECT id FROM take)",
+        "DELETE FROM anchor WHERE take NOT IN (SELECT id FROM take)",
+        "DELETE FROM used_in WHERE event NOT IN (SELECT id FROM event)",
+    ):
+        connection.execute(query)
 
 
 def _buried(connection: sqlite3.Connection, identifier: str) -> bool:

@@ -16,7 +16,7 @@ from storyteller import library, paths
 from storyteller.errors import LibraryError
 from storyteller.feedback import rows
 from storyteller.feedback.datasets import Removed, datasets_using, remove_datasets
-from storyteller.feedback.log import bury
+from storyteller.feedback.log import bury, drop_orphans
 
 if TYPE_CHECKING:
     import sqlite3
@@ -95,6 +95,7 @@ def _purge_library(connection: sqlite3.Connection, selection: Selection) -> Purg
             ]
             bury(connection, [generation, *ids])
             connection.execute("DELETE FROM generation WHERE id = ?", (generation,))
+        drop_orphans(connection)  # whose they are nobody can tell
         _delete_provenance(connection, selection)
     connection.execute("VACUUM")
     return Purged(generations=len(generations), takes=takes, events=events, datasets=removed)

@@ -17,6 +17,7 @@ from storyteller import library
 from storyteller.errors import LibraryError, UserError
 from storyteller.feedback import rows
 from storyteller.feedback.datasets import Removed, datasets_using, recorded_files, remove_datasets
+from storyteller.feedback.log import drop_orphans
 
 if TYPE_CHECKING:
     import sqlite3
@@ -102,6 +103,7 @@ def _redact_library(connection: sqlite3.Connection, found: re.Pattern[str]) -> R
     }
     removed = remove_datasets(connection, datasets)
     with library.transaction(connection):
+        drop_orphans(connection)
         touched = _touched(connection, found)
         texts = 0
         for generation in touched:

@@ -10,64 +10,77 @@ from collections import Counter
 from typing import Final
 
 _N: Final = 4
-_EXACT_UP_TO: Final = 20_000  # characters; the distance of two such texts takes about a third of a second
+_COMPARED: Final = 20_000  # characters of what differs; two such texts take about a quarter of a second
 
 
 def four_gram_overlap(one: str, other: str) -> float:
     """The share of 4-grams two texts have in common, 0 to 1 (Dice's coefficient, repeats counted).
 
-    Texts with fewer than four characters have none: they are alike when equal.
+    Texts with fewer than four characters have none: they are alike when equal. Of texts longer than 20,000
+    characters the common ends are counted, and so much of what lies between.
     """
     if len(one) < _N or len(other) < _N:
         return float(one == other)
-    grams, other_grams = _four_grams(one), _four_grams(other)
-    return 2 * (grams & other_grams).total() / (grams.total() + other_grams.total())
+    total = len(one) + len(other) - 2 * (_N - 1)
+    common = 0
+    if max(len(one), len(other)) > _COMPARED:
+        prefix, one, other, suffix = _apart(one, other)
+        common = max(0, prefix - _N + 1) + max(0, suffix - _N + 1)
+    common += (_four_grams(one) & _four_grams(other)).total()
+    return 2 * common / total
 
 
 def characters_kept(original: str, now: str) -> int:
-    """How many characters of `original` still stand in `now`: those inside a 4-gram found there.
+    """How many characters of `original` still stand in `now`: its common ends, and between them what 4-grams cover.
 
-    Single letters that happen to recur do not count, so unrelated prose keeps nearly nothing.
+    Single letters that happen to recur do not count, so unrelated prose keeps nearly nothing. Of what lies
+    between the ends 20,000 characters are compared.
     """
-    if len(original) < _N:
-        return len(original) if original in now else 0
-    found = {now[start : start + _N] for start in range(len(now) - _N + 1)}
+    prefix, one, other, suffix = _apart(original, now)
+    found = {other[start : start + _N] for start in range(len(other) - _N + 1)}
     kept = covered_to = 0
-    for start in range(len(original) - _N + 1):
-        if original[start : start + _N] in found:
+    for start in range(len(one) - _N + 1):
+        if one[start : start + _N] in found:
             kept += start + _N - max(start, covered_to)
             covered_to = start + _N
-    return min(kept, len(now))
+    return prefix + min(kept, len(other)) + suffix
 
 
 def edit_distance(original: str, now: str) -> float:
     """Insertions, deletions and replacements per character of `original`, at most 1 (Levenshtein).
 
-    Where what differs is longer than 20,000 characters the distance is estimated from the 4-grams.
+    Where what differs is longer than 20,000 characters, all of it beyond them counts as edited.
     """
-    if original == now:
-        return 0.0
     if not original:
-        return 1.0
-    one, other = _without_common_ends(original, now)
-    if max(len(one), len(other)) > _EXACT_UP_TO:
-        edits = max(len(one), len(other)) * (1 - four_gram_overlap(one, other))
-    else:
-        edits = float(_levenshtein(one, other))
-    return min(1.0, edits / len(original))
+        return float(bool(now))
+    prefix, one, other, suffix = _apart(original, now)
+    beyond = max(len(original), len(now)) - prefix - suffix - max(len(one), len(other))
+    return min(1.0, (_levenshtein(one, other) + beyond) / len(original))
 
 
 def _four_grams(text: str) -> Counter[str]:
     return Counter(text[start : start + _N] for start in range(len(text) - _N + 1))
 
 
-def _without_common_ends(one: str, other: str) -> tuple[str, str]:
-    shortest = min(len(one), len(other))
-    prefix = next((at for at in range(shortest) if one[at] != other[at]), shortest)
+def _apart(one: str, other: str) -> tuple[int, str, str, int]:
+    """The length of the common beginning, what differs of either (cut to be comparable), the length of the common end."""
+    prefix = _agreeing(one, other, min(len(one), len(other)))
     one, other = one[prefix:], other[prefix:]
-    shortest = min(len(one), len(other))
-    suffix = next((at for at in range(shortest) if one[-1 - at] != other[-1 - at]), shortest)
-    return one[: len(one) - suffix], other[: len(other) - suffix]
+    suffix = _agreeing(one[::-1], other[::-1], min(len(one), len(other)))
+    one, other = one[: len(one) - suffix], other[: len(other) - suffix]
+    return prefix, one[:_COMPARED], other[:_COMPARED], suffix
+
+
+def _agreeing(one: str, other: str, limit: int) -> int:
+    """How many first characters are equal, by halving: slices compare a thousand times faster than characters."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _levenshtein(one: str, other: str) -> int:

@@ -17,6 +17,7 @@ from storyteller.feedback.datasets import TooLittleFeedback, export, export_text
 from storyteller.feedback.export import missing
 from storyteller.feedback.log import FeedbackLog
 from storyteller.feedback.records import TakeRecord
+from storyteller.feedback.rows import name_hash
 from tests.stubs.feedback_story import Story, agreed_log, numbered
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def test_training_never_says_what_the_evaluation_says(story: Story) -> None:
     held_out = next(
         name
         for name in (f"/copies/{n}.md" for n in range(1000))
-        if int(Scope.of_document(name).name, 16) % 10 == 0
+        if int(name_hash(name_hash(name)), 16) % 10 == 0
     )
     story.kept(RIGHT, document="/first.md")
     story.kept(LEFT, document=held_out)
@@ -431,7 +432,7 @@ def golden_log(log: FeedbackLog, *, clock: float = 0.0) -> None:
     (hostile,) = story.offer("\x1b[31m\ud800 [red]\u2028\x00 he said.", prompt="\udfff\x07 ")
     story.does("accept", hostile)
     story.stands(hostile, horizon="600", elapsed_s=601)
-    for number in range(12):
+    for number in range(30):
         story.kept(
             f"In book {number} it rained.", document=f"/books/{number}.md", prompt=f"Chapter {number}. "
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import sqlite3
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -182,3 +184,14 @@ def test_a_loop_that_ended_first_is_no_trouble() -> None:
     assert writer.close_now()
     assert events_in_library() == ["event 0"]
     gc.collect()
+
+
+def test_the_log_costs_the_app_little_to_import() -> None:
+    script = (
+        "import sys, storyteller.feedback.writer, storyteller.feedback.log, storyteller.feedback.keeping;"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert not {"rich", "typer", "textual", "torch", "numpy", "tomlkit"} & set(loaded.stdout.split())

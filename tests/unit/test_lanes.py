@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from storyteller.engine.protocol import TakeDone
 from storyteller.engine.settings import SamplerSettings
 from storyteller.manuscript.offer import Offer
-from storyteller.tui.lanes import Lane, Lanes, columns, mean_probability
+from storyteller.tui.lanes import Lane, Lanes, mean_probability
 from storyteller.tui.live import LiveTake
 
 TEXT = " Then she put on her coat, and went."
@@ -164,17 +164,6 @@ def test_a_take_cut_off_before_its_end_has_no_probability() -> None:
     lanes.lane.take.offer.feed("She")
     lanes.lane.take.finish = "cancelled"
     assert lanes.caption(lanes.lane) == "stopped · new"
-
-
-@pytest.mark.parametrize(
-    ("width", "expected"),
-    [(40, [1, 1, 1, 1, 1]), (80, [2, 1, 2, 1, 2]), (100, [2, 3, 2, 1, 3]), (160, [2, 3, 4, 5, 3])],
-)
-def test_lanes_stand_side_by_side_where_lines_stay_long_enough_to_read(
-    width: int, expected: list[int]
-) -> None:
-    assert [columns(count, width) for count in range(2, 7)] == expected
-    assert columns(1, width) == columns(1, 0) == 1
 
 
 def test_the_probability_of_no_tokens_is_zero() -> None:

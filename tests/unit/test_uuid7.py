@@ -38,9 +38,7 @@ def test_a_clock_that_stands_still_counts_on_into_the_next_millisecond() -> None
 
 def test_threads_do_not_share_an_id() -> None:
     made: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: made.extend(uuid7() for _ in range(500))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: made.extend(uuid7() for _ in range(500))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
