@@ -211,8 +211,9 @@ class Branches:
         config = self._network.config
         rows, heads, width = len(self.ids), config.n_head, config.head_dim
         grown = -(-max(capacity, self._capacity * 3 // 2) // _ROUND) * _ROUND
-        keys = self._hidden.new_empty(config.n_layer, rows, heads, width, grown).unbind()
-        values = self._hidden.new_empty(config.n_layer, rows, heads, grown, width).unbind()
+        # Zeros, since a shorter row's unused places are multiplied by 0 before a longer row's are read.
+        keys = self._hidden.new_zeros(config.n_layer, rows, heads, width, grown).unbind()
+        values = self._hidden.new_zeros(config.n_layer, rows, heads, grown, width).unbind()
         hidden = self._hidden.new_empty(rows, grown, config.n_embd)
         for new, old in zip(keys, self._keys, strict=False):
             new[..., : self._capacity] = old

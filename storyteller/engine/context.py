@@ -99,6 +99,11 @@ def prompt_of_ids(ids: Sequence[int], tokens: Tokens, *, window: int, max_tokens
     return Prompt(tuple(ids[-(-excess // block) * block :]), truncated=True)
 
 
+def shown_text(prompt: Prompt, tokens: Tokens) -> str:
+    """What the model reads before a take says anything new."""
+    return (tokens.decode_bytes(prompt.ids) + prompt.typed).decode("utf-8", "replace")
+
+
 def _plain(text: str) -> str:
     r"""`text` with `\n` for every line end: the only one a model has read much of."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

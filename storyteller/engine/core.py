@@ -13,9 +13,10 @@ import torch
 
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_model
-from storyteller.engine.context import Prompt, assemble, prompt_of_ids
-from storyteller.engine.decode import Decoding, Voices, continuing_mask, likeliest
+from storyteller.engine.context import Prompt, assemble, prompt_of_ids, shown_text
+from storyteller.engine.decode import Decoding, Voices, likeliest
 from storyteller.engine.device import is_out_of_memory, set_threads
+from storyteller.engine.healing import continuing_mask
 from storyteller.engine.lanes import Interrupted
 from storyteller.engine.loaded import TO_PROCESSOR, LoadedModel
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
@@ -104,14 +105,14 @@ class Core:
         main = model.lanes("main", model.network_with(request.adapters))
         yield Began(
             id=request.id,
-            prompt=model.tokens.decode(prompt.ids) + prompt.typed.decode("utf-8", "replace"),
+            prompt=shown_text(prompt, model.tokens),
             ids=prompt.ids,
             truncated=prompt.truncated,
             reused=min(len(prompt.ids), main.reusable((*prompt.ids, *prompt.tail))),
             seeds=tuple(take.seed for take in takes),
         )
         work = _work_for(request, model, takes, cancel)
-        yield from self._surviving(work, model, request, prompt)
+        yield from self._surviving(work, takes, model, request, prompt)
         cancelled = any(take.finish == "cancelled" for take in takes)
         yield Done(
             id=request.id,
@@ -200,7 +201,12 @@ class Core:
             yield Notice(id=request_id, message=note)
 
     def _surviving(
-        self, work: Decoding | Searching, model: LoadedModel, request: Generate, prompt: Prompt
+        self,
+        work: Decoding | Searching,
+        takes: list[Take],
+        model: LoadedModel,
+        request: Generate,
+        prompt: Prompt,
     ) -> Iterator[GenerateEvent]:
         """Run `work`; where the device runs out of memory, go on with it on the processor."""
         while True:
@@ -214,6 +220,8 @@ class Core:
                 if not is_out_of_memory(error):
                     raise
                 self._fall_back(model, error)
+                for take in takes:
+                    take.sampler.move(model.network.device)
                 yield Notice(id=request.id, message=TO_PROCESSOR)
             else:
                 return
@@ -250,7 +258,7 @@ def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float
                 model.tokens,
                 prompt_ids=prompt.ids,
                 seed=first + index,
-                device=model.placement.device,
+                device=model.network.device,
             ),
             model.tokens,
             request.stop,
@@ -264,18 +272,8 @@ def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float
 def _work_for(
     request: Generate, model: LoadedModel, takes: list[Take], cancel: CancelSignal
 ) -> Decoding | Searching:
-    if request.settings.method in _SEARCHES:
-        return Searching(
-            request.id, takes, model.tokens, cancel, settings=request.settings, stop=request.stop
-        )
-    return Decoding(
-        request.id,
-        takes,
-        model.tokens,
-        cancel,
-        max_tokens=request.stop.max_tokens,
-        alternatives=request.alternatives,
-    )
+    kind = Searching if request.settings.method in _SEARCHES else Decoding
+    return kind(request, takes, model.tokens, cancel)
 
 
 def _voices(model: LoadedModel, request: Generate, prompt: Prompt, main: Lanes) -> Voices:

@@ -8,8 +8,10 @@ import torch
 
 from storyteller.engine.context import block_of
 from storyteller.engine.device import is_out_of_memory, release_memory
+from storyteller.engine.healing import continuing_mask, take_over_chances
 from storyteller.engine.lanes import Interrupted, without_block
 from storyteller.engine.protocol import Alternative, Notice, Rewound, Token
+from storyteller.engine.sampling import Choice, draw, uniform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from storyteller.engine.cancel import CancelSignal
     from storyteller.engine.context import Prompt
     from storyteller.engine.lanes import Lanes
-    from storyteller.engine.protocol import Finish, GenerateEvent
+    from storyteller.engine.protocol import Finish, Generate, GenerateEvent
     from storyteller.engine.take import Take
     from storyteller.engine.tokens import Tokens
 
@@ -129,21 +131,15 @@ class Decoding:
     """
 
     def __init__(
-        self,
-        request_id: str,
-        takes: Sequence[Take],
-        tokens: Tokens,
-        cancel: CancelSignal,
-        *,
-        max_tokens: int,
-        alternatives: int = 0,
+        self, request: Generate, takes: Sequence[Take], tokens: Tokens, cancel: CancelSignal
     ) -> None:
-        self._id = request_id
+        self._id = request.id
+        self._settings = request.settings
+        self._max_tokens = request.stop.max_tokens
+        self._alternatives = request.alternatives
         self._takes = takes
         self._tokens = tokens
         self._cancel = cancel
-        self._max_tokens = max_tokens
-        self._alternatives = alternatives
         self._masks: dict[bytes, Tensor | None] = {}
         self._together = True
         self.sampled = 0
@@ -208,12 +204,25 @@ class Decoding:
     ) -> Iterator[GenerateEvent]:
         """The first tokens of `take`, from what the prompt's prefill says already.
 
-        The usual spelling of an unfinished word was read with the prompt: a take that chooses it goes on from
+        The usual spelling of an unfinished word was read with the prompt: a take that keeps to it goes on from
         there at no cost. Leaves the take ended, or with one token that was not read yet.
         """
         yield from self._end_if_cancelled(take)
+        if take.finish is None and tail and not take.ids:
+            rows = torch.stack([row["main"] for row in opening[:-1]])  # (len(tail), vocab)
+            place = self._place_of(take, take_over_chances(rows, tail, self._tokens))
+            logprobs = torch.log_softmax(rows, dim=-1)
+            for kept, token in enumerate(tail[:place]):
+                take.sampler.accept(token)
+                yield self._gained(take, Choice(token, float(logprobs[kept, token])), rows[kept])
         while take.finish is None and tuple(take.ids) == tail[: len(take.ids)]:
             yield from self._choose(take, opening[len(take.ids)])
+
+    def _place_of(self, take: Take, chances: Tensor) -> int:
+        """An index of `chances` (n,): the largest where the settings leave nothing to chance."""
+        if self._settings.method != "sample" or self._settings.temperature == 0.0:
+            return int(chances.argmax())
+        return draw(chances.log(), uniform(take.sampler.generator))
 
     def _go_on(
         self,
@@ -258,20 +267,25 @@ class Decoding:
             yield take.done(self._id)
             return
         take.sampler.accept(choice.token)
+        self.sampled += 1
         back = take.sampler.go_back()
         yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
-        self.sampled += 1
         if back is not None:  # the token just sampled was never shown
-            characters = take.go_back(back.tokens - 1)
             yield Rewound(
                 id=self._id,
                 take=take.index,
-                characters=characters,
+                characters=take.go_back(back.tokens - 1),
                 tokens=back.tokens - 1,
                 reason=back.reason,
             )
             return
-        yield Token(
+        yield self._gained(take, choice, logits)
+        if take.finish is not None:
+            yield take.done(self._id)
+
+    def _gained(self, take: Take, choice: Choice, logits: Tensor) -> Token:
+        """`take` goes on with `choice`, which its sampler has accepted, after `logits` (vocab,)."""
+        return Token(
             id=self._id,
             take=take.index,
             text=take.add(choice),
@@ -279,8 +293,6 @@ class Decoding:
             logprob=choice.logprob,
             alternatives=likeliest(logits, self._alternatives, self._tokens) if self._alternatives else (),
         )
-        if take.finish is not None:
-            yield take.done(self._id)
 
     def _end_all(self, finish: Finish) -> Iterator[GenerateEvent]:
         for take in self._takes:
@@ -304,16 +316,6 @@ class Decoding:
 
     def _unused(self, device: torch.device) -> Tensor:
         return torch.tensor(self._tokens.unused, device=device)
-
-
-def continuing_mask(tokens: Tokens, typed: bytes) -> Tensor | None:
-    """(vocab,) bool: the tokens that say `typed`, or its beginning; None where nothing was typed or none can."""
-    continuing = tokens.continuing(typed)
-    if not continuing:
-        return None
-    mask = torch.zeros(tokens.vocab_size, dtype=torch.bool)
-    mask[continuing] = True
-    return mask
 
 
 def likeliest(logits: Tensor, count: int, tokens: Tokens) -> tuple[Alternative, ...]:

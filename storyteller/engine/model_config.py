@@ -32,7 +32,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of config.json that change what the model computes, with transformers' defaults."""
 
     vocab_size: Size = 50257
-    n_positions: Size = 1024
+    n_positions: Annotated[int, Meta(ge=8, le=1 << 20)] = 1024
     n_embd: Size = 768
     n_layer: Annotated[int, Meta(ge=1, le=1024)] = 12
     n_head: Annotated[int, Meta(ge=1, le=1024)] = 12

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from storyteller.engine.decode import continuing_mask
+from storyteller.engine.healing import continuing_mask
 from storyteller.engine.protocol import Notice, Token
 from storyteller.engine.sampling import Choice, resolve, row_adjustment
 from storyteller.engine.search import beam_search, contrastive_search
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from storyteller.engine.cancel import CancelSignal
     from storyteller.engine.context import Prompt
     from storyteller.engine.lanes import Lanes
-    from storyteller.engine.protocol import GenerateEvent
-    from storyteller.engine.settings import SamplerSettings, StopRules
+    from storyteller.engine.protocol import Generate, GenerateEvent
     from storyteller.engine.take import Take
     from storyteller.engine.tokens import Tokens
 
@@ -32,21 +31,14 @@ class Searching:
     """Runs beam or contrastive search for the takes of one request. `run` may be called again after it failed."""
 
     def __init__(
-        self,
-        request_id: str,
-        takes: Sequence[Take],
-        tokens: Tokens,
-        cancel: CancelSignal,
-        *,
-        settings: SamplerSettings,
-        stop: StopRules,
+        self, request: Generate, takes: Sequence[Take], tokens: Tokens, cancel: CancelSignal
     ) -> None:
-        self._id = request_id
+        self._id = request.id
+        self._settings = request.settings
+        self._stop = request.stop
         self._takes = takes
         self._tokens = tokens
         self._cancel = cancel
-        self._settings = settings
-        self._stop = stop
         self.sampled = 0
 
     def run(self, lanes: Lanes, prompt: Prompt) -> Iterator[GenerateEvent]:
@@ -129,7 +121,7 @@ class Searching:
         def adjust(rows: Tensor, histories: Sequence[Sequence[int]]) -> Tensor:
             rows = adjusted(rows, histories)
             for row, history in zip(rows, histories, strict=True):
-                only = continuing_mask(self._tokens, self._left_of(prompt.typed, history[len(prompt.ids) :]))
+                only = self._only(prompt, history[len(prompt.ids) :])
                 if only is not None:
                     row.masked_fill_(~only.to(device), -torch.inf)
                 if self._tokens.unused:
@@ -138,9 +130,12 @@ class Searching:
 
         return adjust
 
-    def _left_of(self, typed: bytes, ids: Sequence[int]) -> bytes:
-        """What of `typed` the tokens `ids` have not said yet."""
-        return typed[sum(len(self._tokens.token_bytes(token)) for token in ids[: len(typed)]) :]
+    def _only(self, prompt: Prompt, said: Sequence[int]) -> Tensor | None:
+        """(vocab,) bool: after `said`, the tokens that finish what was typed, or spell it as usual; None once it is."""
+        size = sum(len(self._tokens.token_bytes(token)) for token in said[: len(prompt.typed)])
+        usual = tuple(said) == prompt.tail[: len(said)]
+        spelling = prompt.tail[len(said) :][:1] if usual else ()
+        return continuing_mask(self._tokens, prompt.typed[size:], spelling)
 
     def _has_stop(self, prompt: Prompt, ids: Sequence[int]) -> bool:
         said = self._tokens.decode_bytes(ids)[len(prompt.typed) :].decode("utf-8", "replace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from functools import cached_property, lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -92,26 +92,14 @@ class Tokens:
         return tail[start:]
 
     def continuing(self, prefix: bytes) -> list[int]:
-        """Every id that says all of `prefix`, and perhaps more; where none does, those that say most of its beginning.
-
-        Not every beginning: " an" is a likely word of its own, and chosen as the beginning of " and" it
-        has to be gone on with as no text ever would ("anded", in one take of eight at temperature 1).
-        Empty for an empty prefix.
-        """
+        """Every id that says all of `prefix`, and perhaps more. Empty for an empty prefix."""
         if not prefix:
             return []
         sorted_pieces, ids = self._by_bytes
-        start = at = bisect_left(sorted_pieces, prefix)
-        while at < len(ids) and sorted_pieces[at].startswith(prefix):
-            at += 1
-        if at > start:
-            return ids[start:at]
-        for size in range(len(prefix) - 1, 0, -1):
-            start = bisect_left(sorted_pieces, prefix[:size])
-            end = bisect_right(sorted_pieces, prefix[:size])
-            if end > start:
-                return ids[start:end]
-        return []
+        start = end = bisect_left(sorted_pieces, prefix)
+        while end < len(ids) and sorted_pieces[end].startswith(prefix):
+            end += 1
+        return ids[start:end]
 
     @cached_property
     def _by_bytes(self) -> tuple[list[bytes], list[int]]:
@@ -121,7 +109,7 @@ class Tokens:
     def _encode_whole(self, text: str) -> tuple[int, ...]:
         try:
             ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        except UnicodeEncodeError:
+        except TypeError:  # how tokenizers says that there is a lone surrogate
             ids = self._tokenizer.encode(_scalar(text), add_special_tokens=False).ids
         return tuple(ids)
 

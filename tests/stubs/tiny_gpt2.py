@@ -105,6 +105,11 @@ def open_network(folder: Path, dtype: torch.dtype = torch.float32) -> Network:
             return network
 
 
+def close(ours: torch.Tensor, theirs: torch.Tensor, slack: float = 1e-4) -> bool:
+    """Whether two tensors differ by at most `slack` anywhere."""
+    return ours.shape == theirs.shape and bool((ours.float() - theirs.float()).abs().max() <= slack)
+
+
 def open_lanes(folder: Path) -> Lanes:
     """A fresh cache for the model in `folder`."""
     return Lanes(open_network(folder), 0)
@@ -128,17 +133,14 @@ class Room:
         **request: Any,
     ) -> list[GenerateEvent]:
         """The events of a request; seed 1 unless another is given."""
-        asked = Generate(
-            **{
-                "id": "g",
-                "context": Context(text=text),
-                "seed": 1,
-                "stop": stop or StopRules(max_tokens=max_tokens),
-                "settings": settings or SamplerSettings(),
-            }
-            | request
-        )
-        return list(self.core.generate(asked, cancel or CancelSignal()))
+        asked: dict[str, Any] = {
+            "id": "g",
+            "context": Context(text=text),
+            "seed": 1,
+            "stop": stop or StopRules(max_tokens=max_tokens),
+            "settings": settings or SamplerSettings(),
+        }
+        return list(self.core.generate(Generate(**asked | request), cancel or CancelSignal()))
 
 
 def takes_of(events: list[GenerateEvent]) -> list[TakeDone]:
@@ -149,5 +151,3 @@ def takes_of(events: list[GenerateEvent]) -> list[TakeDone]:
 def tokens_of(events: list[GenerateEvent], take: int = 0) -> list[Token]:
     """The tokens streamed for a take."""
     return [event for event in events if isinstance(event, Token) and event.take == take]
-
-

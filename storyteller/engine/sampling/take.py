@@ -182,6 +182,10 @@ class TakeSampler:
         self._drawn = self._found = None
         self._left_behind = {at: left for at, left in self._left_behind.items() if at <= size}
 
+    def move(self, device: torch.device | str) -> None:
+        """Logits come from `device` from now on: the model left another that ran out of memory."""
+        self._rules = resolve(self._settings, self._tokenizer, device)
+
     @property
     def held_back(self) -> int:
         """Characters at the end of the take that may yet become a banned phrase, and had better not be shown."""

@@ -1,0 +1,95 @@
+"""Going on from inside a word, against every spelling counted out."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import torch
+
+from storyteller.engine.context import assemble
+from storyteller.engine.healing import take_over_chances
+from storyteller.engine.protocol import Began, Context
+from storyteller.engine.settings import SamplerSettings
+from storyteller.text import writable_text
+from tests.stubs.tiny_gpt2 import Room, open_lanes, takes_of, tokens_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from storyteller.engine.tokens import Tokens
+
+PLAIN = SamplerSettings(loop_guard=False)
+
+
+def test_chances_are_those_of_the_spellings(tiny_model: Path, tiny_tokens: Tokens) -> None:
+    prompt = assemble(Context(text="the old lightho"), tiny_tokens, window=64, max_tokens=8)
+    assert len(prompt.tail) > 1
+    lanes = open_lanes(tiny_model)
+    lanes.show((*prompt.ids, *prompt.tail))
+    rows = lanes.logits_after(len(prompt.ids), len(prompt.ids) + len(prompt.tail) - 1)
+    probabilities = torch.softmax(rows, -1)
+    expected = []
+    for place in range(len(prompt.tail)):
+        rest = tiny_tokens.decode_bytes(prompt.tail[place:])
+        spelt = math.prod(float(probabilities[at, prompt.tail[at]]) for at in range(place))
+        expected.append(
+            spelt
+            * sum(
+                float(probabilities[place, token])
+                for token in range(tiny_tokens.vocab_size)
+                if tiny_tokens.token_bytes(token).startswith(rest)
+            )
+        )
+    chances = take_over_chances(rows, prompt.tail, tiny_tokens)
+    assert torch.allclose(chances, torch.tensor(expected) / sum(expected), atol=1e-5)
+
+
+def test_takes_take_over_as_often_as_the_model_means_to(tiny_room: Room, tiny_tokens: Tokens) -> None:
+    events = []
+    for seed in range(0, 480, 16):
+        events += takes_of(
+            tiny_room.generate("the old lightho", max_tokens=1, takes=16, seed=seed, settings=PLAIN)
+        )
+    prompt = assemble(Context(text="the old lightho"), tiny_tokens, window=64, max_tokens=8)
+    lanes = tiny_room.core._require_model().lanes("test", tiny_room.core._require_model().network)
+    lanes.show((*prompt.ids, *prompt.tail))
+    rows = lanes.logits_after(len(prompt.ids), len(prompt.ids) + len(prompt.tail) - 1)
+    chances = take_over_chances(rows, prompt.tail, tiny_tokens)
+    lengths: Counter[int] = Counter()
+    for take in events:
+        common = 0
+        while common < len(prompt.tail) - 1 and take.ids[: common + 1] == prompt.tail[: common + 1]:
+            common += 1
+        lengths[common] += 1
+    for place, chance in enumerate(chances.tolist()):
+        assert abs(lengths[place] / len(events) - chance) < 0.1, (place, lengths, chances)
+
+
+def test_the_typed_letters_come_again_and_are_not_shown(tiny_room: Room, tiny_tokens: Tokens) -> None:
+    for text in ("the old lightho", "the s", "Nobody answer", "the old sea."):
+        events = tiny_room.generate(text, takes=8, settings=PLAIN)
+        began = events[0]
+        assert isinstance(began, Began)
+        assert began.prompt == text
+        for take in takes_of(events):
+            whole = (tiny_tokens.decode_bytes(began.ids) + tiny_tokens.decode_bytes(take.ids)).decode(
+                "utf-8", "replace"
+            )
+            assert whole.startswith(text)
+            assert writable_text(whole[len(text) :]).startswith(take.text)
+            assert "".join(token.text for token in tokens_of(events, take.take)) == take.text
+
+
+def test_a_word_said_again_costs_none_of_the_length(starter_room: Room) -> None:
+    for text in ("He went to the lightho", "the sea", "and Elen"):
+        for take in takes_of(starter_room.generate(text, max_tokens=1, takes=8, settings=PLAIN)):
+            assert take.text != ""
+
+
+def test_a_word_is_gone_on_with_as_words_are(starter_room: Room) -> None:
+    """ " an" is no beginning of " and", however likely a word it is."""
+    events = starter_room.generate("She opened the door and", takes=16, max_tokens=3, settings=PLAIN)
+    for take in takes_of(events):
+        assert not take.text.startswith("ed")
