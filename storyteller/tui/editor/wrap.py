@@ -51,12 +51,13 @@ def next_break(text: str, start: int, width: int, tab: int) -> int | None:
             space = dash
         return space + 1 if space >= start else start + width
     if is_double(window[: width // 2 + 1]):
-        position = start + width // 2
+        fitting = max(1, width // 2)
+        position = start + fitting
         if length <= position:
             return None
         while position > start and not _may_break(text, position):
             position -= 1
-        return position if position > start else start + width // 2
+        return position if position > start else start + fitting
     return _next_break_in_mixed(text, start, width, tab)
 
 
