@@ -92,11 +92,6 @@ class Provenance:
         after: Run = (closing - end, self._origins[last])
         self._store(first, last + 1, merged([before, *runs, after]))
 
-    def count(self, origin: Origin, start: int = 0, end: int | None = None) -> int:
-        """How many characters between `start` and `end` are of `origin`."""
-        stop = self.length if end is None else end
-        return sum(size for size, of in self.runs(start, stop) if of == origin)
-
     def to_json(self) -> str:
         """All of it in a short string that JSON carries as it is: `120m31a4e`."""
         pairs = zip(self._sizes, self._origins, strict=True)

@@ -53,13 +53,14 @@ class Totals:
         if not self._sizes:
             raise IndexError("no sizes to find an offset in")
         last = len(self._sizes) - 1
+        offset = max(offset, 0)
         if offset >= self.total:
             return last
         stride = _FIRST_STRIDE
         while self._starts[-1] <= offset and len(self._starts) <= last:
             self._sum_to(min(len(self._starts) + stride, last))
             stride *= 2
-        return min(bisect_right(self._starts, max(offset, 0)) - 1, last)
+        return min(bisect_right(self._starts, offset) - 1, last)
 
     def splice(self, start: int, stop: int, sizes: Sequence[int]) -> None:
         """Put `sizes` in the place of those from `start` to `stop`."""

@@ -91,11 +91,6 @@ class Draft(Sheet, inherit_bindings=False):
         caret = self.settled_cursor
         return self.settled_slice(max(0, caret - characters), caret)
 
-    def text_after(self, characters: int) -> str:
-        """At most so many characters after the caret."""
-        caret = self.settled_cursor
-        return self.settled_slice(caret, min(caret + characters, self.settled_length))
-
     def place_caret(self, offset: int, *, center: bool = False) -> None:
         """The caret to an offset of the settled text."""
         self.move_cursor(self.document.location_of(self._provisional.placed(offset)), center=center)
