@@ -106,7 +106,7 @@ def manuscript(words: int) -> str:
         size = min(left, rng.randrange(60, 140))
         paragraphs.append(" ".join(rng.choices(vocabulary, k=size)))
         left -= size
-    return f"{OPENING} " + "\n\n".join(paragraphs)
+    return f"The {OPENING} " + "\n\n".join(paragraphs)
 
 
 def _environment(home: Path) -> dict[str, str]:
