@@ -321,5 +321,5 @@ def _trouble(path: Path) -> Iterator[None]:
         message = f"{path} cannot be opened ({error}). Check the disk and the directory's permissions."
         raise LibraryError(message) from error
     except OSError as error:
-        message = f"{path} cannot be used ({error.strerror}). Check the disk and the directory's permissions."
+        message = f"{path} cannot be used ({error.strerror or error}). Check the disk and the directory's permissions."
         raise LibraryError(message) from error

@@ -106,7 +106,7 @@ def export(
     ] = None,
     genre: GenreOption = None,
     holdout: Annotated[
-        bool, typer.Option(help="The documents kept for evaluation, instead of those for training.")
+        bool, typer.Option("--holdout", help="The documents kept for evaluation, not those for training.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say as JSON what was written.")] = False,
 ) -> int:

@@ -94,6 +94,10 @@ def export(
         _unrecord(log, identifier)
         message = f"{path} cannot be written ({error.strerror or error}). Choose another place with --out."
         raise UserError(message) from error
+    if _was_removed(log, identifier):  # by a purge that found the record before there was a file
+        path.unlink(missing_ok=True)
+        message = "What it is made of was purged while the data set was written; it was removed again."
+        raise LibraryError(message)
     return dataset, path
 
 
@@ -140,22 +144,24 @@ def remove_datasets(connection: sqlite3.Connection, identifiers: Collection[str]
     """
     gone: list[Path] = []
     left: list[Path] = []
-    marks: set[str] = set()
-    for row in connection.execute("SELECT id, hash, path FROM dataset ORDER BY id").fetchall():
-        if row["id"] not in identifiers:
-            continue
-        marks |= {row["id"], row["hash"]}
+    recorded = connection.execute("SELECT id, hash, path FROM dataset ORDER BY id").fetchall()
+    hashes = {row["hash"] for row in recorded}
+    condemned = [row for row in recorded if row["id"] in identifiers]
+    for row in condemned:
         path = None if row["path"] is None else Path(rows.unpack_text(row["path"]))
         if path is not None and path.is_file():
-            if path.parent != paths.datasets_dir() and sha256(path.read_bytes()).hexdigest() != row["hash"]:
+            present = sha256(path.read_bytes()).hexdigest()
+            if present == row["hash"] or path.parent == paths.datasets_dir():
+                path.unlink()
+                gone.append(path)
+            elif present not in hashes:  # else a later export has taken its place
                 left.append(path)
                 continue
-            path.unlink()
-            gone.append(path)
         with library.transaction(connection):
             connection.execute(
                 "UPDATE dataset SET path = NULL, removed = ? WHERE id = ?", (time.time(), row["id"])
             )
+    marks = {mark for row in condemned for mark in (row["id"], row["hash"])}
     return Removed(files=tuple(gone), left=tuple(left), adapters=trained_on(marks))
 
 
@@ -199,7 +205,7 @@ def _destination(log: FeedbackLog, dataset: DataSet, to: Path | None) -> Path:
         try:
             return paths.private_dir(paths.datasets_dir()) / f"{dataset.kind}-{dataset.hash[:12]}.jsonl"
         except OSError as error:
-            message = f"{paths.datasets_dir()} cannot be made ({error.strerror}). Choose a place with --out."
+            message = f"{paths.datasets_dir()} cannot be made ({error.strerror or error}). Choose a place with --out."
             raise UserError(message) from error
     path = to.expanduser().absolute()
     if path.exists() and path not in _own_files(log):
@@ -240,6 +246,14 @@ def _record(
                 [(identifier, event) for event in dataset.events],
             )
     return identifier
+
+
+def _was_removed(log: FeedbackLog, identifier: str) -> bool:
+    with log.connected() as connection:
+        if connection is None:
+            return True
+        row = connection.execute("SELECT removed FROM dataset WHERE id = ?", (identifier,)).fetchone()
+    return row is None or row["removed"] is not None
 
 
 def _unrecord(log: FeedbackLog, identifier: str) -> None:

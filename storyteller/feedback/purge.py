@@ -59,12 +59,14 @@ def purge(log: FeedbackLog, selection: Selection) -> Purged:
         for path in library.set_aside_files(log.path):
             path.unlink()
             aside.append(path)
-        if selection.everything:
-            _empty(paths.datasets_dir())
+        unknown = _emptied(paths.datasets_dir()) if selection.everything else ()
     except OSError as error:
-        message = f"{error.filename} cannot be removed ({error.strerror}). Mend that, and purge again."
+        message = (
+            f"{error.filename} cannot be removed ({error.strerror or error}). Mend that, and purge again."
+        )
         raise LibraryError(message) from error
-    return msgspec.structs.replace(purged, set_aside=tuple(aside))
+    datasets = msgspec.structs.replace(purged.datasets, files=purged.datasets.files + unknown)
+    return msgspec.structs.replace(purged, datasets=datasets, set_aside=tuple(aside))
 
 
 def to_be_removed(log: FeedbackLog, selection: Selection) -> Purged:
@@ -140,7 +142,9 @@ def _delete_provenance(connection: sqlite3.Connection, selection: Selection) -> 
         connection.execute("DELETE FROM provenance WHERE ts >= ?", (selection.since,))
 
 
-def _empty(folder: Path) -> None:
-    """Remove the data sets a lost library knew of."""
-    for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
+def _emptied(folder: Path) -> tuple[Path, ...]:
+    """Remove the data sets that only a lost library knew of; which they were."""
+    found = tuple(sorted(folder.glob("*.jsonl")))
+    for path in found:
         path.unlink()
+    return found

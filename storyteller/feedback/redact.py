@@ -91,7 +91,9 @@ def redact(log: FeedbackLog, found: re.Pattern[str]) -> Redacted:
         with log.connected() as connection:
             return Redacted() if connection is None else _redact_library(connection, found)
     except OSError as error:
-        message = f"{error.filename} cannot be removed ({error.strerror}). Mend that, and redact again."
+        message = (
+            f"{error.filename} cannot be removed ({error.strerror or error}). Mend that, and redact again."
+        )
         raise LibraryError(message) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,20 @@ def test_nothing_is_removed_with_nobody_to_ask(shell: Shell, story: Story, home:
         assert code == 2
         assert "--yes" in err
     assert holding(home, "Rosamunde")
+
+
+@pytest.mark.parametrize(("answer", "gone"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_a_person_is_asked_first(
+    shell: Shell, story: Story, home: Path, monkeypatch: pytest.MonkeyPatch, answer: str, *, gone: bool
+) -> None:
+    story.kept("Rosamunde.")
+    monkeypatch.setattr("storyteller.cli.feedback.is_terminal", lambda stream: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    code, out, err = shell("purge", "--all")
+    assert code == 0
+    assert "Remove 1 generation, 1 take and 1 event for good?" in out + err
+    assert (holding(home, "Rosamunde") == []) is gone
+    assert ("Nothing was removed." in err) is not gone
 
 
 def test_redact_strikes_out_and_says_how_much(shell: Shell, story: Story, home: Path) -> None:

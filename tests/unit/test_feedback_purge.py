@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storyteller import paths
+from storyteller.atomic import write_atomic
 from storyteller.errors import LibraryError
 from storyteller.feedback.datasets import export, export_text
 from storyteller.feedback.history import read_history
@@ -121,6 +122,38 @@ def test_a_data_set_changed_since_is_left_and_named_every_time(story: Story, tmp
     assert purge(story.log, EVERYTHING_OF_IT).datasets.left == (path,)
     assert purge(story.log, EVERYTHING_OF_IT).datasets.left == (path,)
     assert path.read_text() == "my own notes"
+
+
+def test_a_data_set_written_over_by_a_later_one_goes_with_what_is_in_it_now(
+    story: Story, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.jsonl"
+    for number in range(60):
+        story.kept(f"Sentence {number}.", document="/diary.md", genre="diary")
+    export(story.log, "sft", to=mine, genre="diary")
+    for number in range(60):
+        story.kept(f"Verse {number}.", document="/novel.md", genre="verse")
+    export(story.log, "sft", to=mine, genre="verse")
+    purged = purge(story.log, Selection(document="/diary.md"))
+    assert (purged.datasets.files, purged.datasets.left) == ((), ())
+    assert mine.exists()
+    assert purge(story.log, Selection(document="/novel.md")).datasets.files == (mine,)
+
+
+def test_a_purge_in_the_midst_of_an_export_leaves_no_file(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(60):
+        story.kept(f"Sentence {number}.")
+
+    def purge_first(path: Path, data: bytes, *, mode: int | None = None) -> object:
+        purge(FeedbackLog(), EVERYTHING_OF_IT)
+        return write_atomic(path, data, mode=mode)
+
+    monkeypatch.setattr("storyteller.feedback.datasets.write_atomic", purge_first)
+    with pytest.raises(LibraryError, match="was purged"):
+        export(story.log, "sft", to=tmp_path / "late.jsonl")
+    assert holding(tmp_path, "Sentence 7.") == []
 
 
 def test_a_file_that_cannot_be_removed_stops_it_before_anything_is_forgotten(
