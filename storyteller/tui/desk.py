@@ -59,6 +59,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self._words_before = 0  # when the day's words were last counted
         self._today_before = 0
         self._document_closed = False
+        self._lines_stale = False
         self._notice: tuple[str, bool] | None = None
         self._notice_timer: Timer | None = None
 
@@ -85,7 +86,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.set_focus_mode(on=settings.focus)
         for sentence in self.storyteller.waiting_notices():
             self.show_notice(sentence)
-        self.refresh_lines()
+        self._draw_lines()
         self.call_after_refresh(self._open)
 
     # The parts
@@ -249,7 +250,13 @@ class Desk(Screen[None], inherit_bindings=False):
     # The lines
 
     def refresh_lines(self) -> None:
-        """Draw the lines as things stand."""
+        """Draw the lines as things stand; once, however many ask for it before that is done."""
+        if not self._lines_stale:
+            self._lines_stale = True
+            self.call_next(self._draw_lines)
+
+    def _draw_lines(self) -> None:
+        self._lines_stale = False
         if not self.is_attached:
             return
         page, session = self.page, self.session
@@ -294,7 +301,7 @@ class Desk(Screen[None], inherit_bindings=False):
     def show_notice(self, sentence: str, *, alarm: bool = False, seconds: float | None = None) -> None:
         """Put `sentence` in the status line for as long as it takes to read it."""
         self._notice = (sentence, alarm)
-        self.add_class("-noticing")
+        self.set_class(self.has_class("-focus"), "-noticing")
         if self._notice_timer is not None:
             self._notice_timer.stop()
         self._notice_timer = self.set_timer(seconds or 5 + len(sentence) / 20, self.quiet)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storyteller.engine.protocol import AdapterWeight, Began, Context, Generate, Ready
+from storyteller.engine.settings import SamplerSettings
 from storyteller.feedback.records import AdapterUse, GenerationRecord
 from storyteller.manuscript.offer import Offer
 from storyteller.manuscript.takes import TakeTree
@@ -307,15 +308,17 @@ class Prompter:
         return take
 
     def _revived(self, kept: ShownTake) -> LiveTake:
-        from storyteller.engine.settings import SamplerSettings
-
+        try:
+            settings = msgspec.convert(kept.settings, SamplerSettings, str_keys=True)
+        except msgspec.ValidationError:  # kept by a version that knew other settings
+            settings = SamplerSettings()
         return LiveTake(
             id=kept.id,
             generation=kept.generation,
             index=kept.index,
             offer=Offer(kept.generation, kept.index, text=kept.text, streaming=False),
             anchor=kept.anchor,
-            settings=msgspec.convert(kept.settings, SamplerSettings, str_keys=True),
+            settings=settings,
             genre=kept.genre,
             model=kept.model,
             seed=kept.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from textual.worker import Worker, WorkerState
 
 from storyteller.engine.protocol import AdapterWeight, Prepare
 from storyteller.errors import SettingsError
+from storyteller.manuscript.provenance import Provenance
 from storyteller.tui.acts import BY_ID
 from storyteller.tui.editor.messages import (
     AcceptUndone,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 
     from storyteller.genres import Genre
     from storyteller.manuscript.offer import Offer
+    from storyteller.manuscript.takes import ShownTake
     from storyteller.tui.lanes import Lanes
     from storyteller.tui.lines import Piece
     from storyteller.tui.live import LiveTake
@@ -336,10 +339,35 @@ class Room(FindingDesk):
         )
         self.background(self.storyteller.engine.prepare(request), "prepare")
 
+    def begin(self) -> None:
+        """Everything was asked; the takes and origins of the last time come back."""
+        super().begin()
+        if not self.session.is_new:
+            self.background(self._restore(), "restore")
+
+    async def _restore(self) -> None:
+        page = self.page
+        text: str | None = None
+        takes: list[ShownTake] = []
+        spans: str | None = None
+        while text != page.exact_text:  # typed meanwhile: places are true for one text only
+            text = page.exact_text
+            takes, spans = await self.witness.restore(self.document_name, text)
+        for take in takes:
+            self.prompter.tree.add(take)
+        if text is not None and spans is not None:
+            with suppress(ValueError):  # kept by another version: colours are not worth a word
+                page.provenance = Provenance.from_json(spans, len(text))
+                page.refresh()
+        self.refresh_lines()
+
     def saved(self, text: str, notes: tuple[str, ...]) -> None:
         """The document was saved as `text`."""
         self.prompter.document = self.document_name
         self.witness.saved(text)
+        if text == self.page.exact_text:
+            anchors, spans = self.prompter.tree.anchors(), self.page.provenance.to_json()
+            self.witness.keep(self.document_name, self.manner.genre, text, anchors, spans)
         super().saved(text, notes)
 
     def leave_document(self) -> None:

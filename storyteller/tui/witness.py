@@ -6,17 +6,19 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from storyteller.feedback.keeping import keep_provenance, keep_takes, restore_provenance, restore_takes
 from storyteller.feedback.records import FeedbackEvent
 from storyteller.feedback.survival import Place, SurvivalWatch
 from storyteller.uuid7 import uuid7
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from storyteller.feedback.records import GenerationRecord, Kind
     from storyteller.feedback.writer import FeedbackWriter
     from storyteller.manuscript.offer import Piece
+    from storyteller.manuscript.takes import ShownTake
     from storyteller.tui.live import LiveTake
 
 _INSTEAD_S: Final = 60.0  # what was written later than this after a refusal is no answer to it
@@ -136,6 +138,22 @@ class Witness:
         """The document was saved."""
         self.conclude(text)
         self._writer.sightings(self._watch.saved(self._clock(), text))
+
+    def keep(
+        self, document: str, genre: str, text: str, anchors: Sequence[tuple[str, int]], provenance: str
+    ) -> None:
+        """Keep where the takes stand in the saved `text`, and who wrote what of it, for the next opening."""
+        self._writer.call(lambda log: keep_takes(log, document, text, anchors), otherwise=0)
+        self._writer.call(
+            lambda log: keep_provenance(log, document, genre, text, provenance), otherwise=False
+        )
+
+    async def restore(self, document: str, text: str) -> tuple[list[ShownTake], str | None]:
+        """What `keep` kept, as it fits `text`; nothing without a library."""
+        nothing: list[ShownTake] = []
+        takes = self._writer.call(lambda log: restore_takes(log, document, text), otherwise=nothing)
+        spans = self._writer.call(lambda log: restore_provenance(log, document, text), otherwise=None)
+        return await takes, await spans
 
     def closed(self, text: str) -> None:
         """The document is being closed."""

@@ -174,6 +174,23 @@ async def test_rating(novel: Path) -> None:
     assert "rate_up" in kinds(history()[0].takes[0])
 
 
+@pytest.mark.usefixtures("agreed")
+async def test_takes_and_origins_come_back_with_the_document(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST, SECOND], settings=YES) as room:
+        await asked(room)
+        await room.press("ctrl+r")
+        await room.stream()
+        await room.press("tab", "ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+    async with open_room(novel, settings=YES) as room:
+        await room.until(lambda: len(room.room.prompter.tree) == 2)
+        (span,) = room.room.page.provenance.spans()
+        assert (span.start, span.end, span.origin) == (18, 18 + len(SECOND), "accepted")
+        room.room.page.place_caret(18)
+        await room.press("f8")
+        assert room.offered == FIRST
+
+
 async def test_the_first_run_asks_once_in_plain_words(novel: Path) -> None:
     async with open_room(novel, settings=Settings(), opened=False) as room:
         choice = await room.dialog(Choice)
