@@ -13,6 +13,7 @@ from storyteller import __version__
 from storyteller.cli.streams import (
     ReaderGone,
     fill_standard_descriptors,
+    forget_output,
     notice,
     output,
     prepare_output,
@@ -57,7 +58,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         prepare_output()
         return _dispatch(list(arguments))
-    except ReaderGone:
+    except (ReaderGone, BrokenPipeError):
+        forget_output()
         return 0
     except KeyboardInterrupt:
         notice("")

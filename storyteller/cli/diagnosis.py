@@ -8,7 +8,7 @@ import platform
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
@@ -18,9 +18,6 @@ from storyteller.cli.terminal import Terminal, inspect_terminal, why_no_room
 from storyteller.config import Settings, config_path, load_settings
 from storyteller.engine.catalogue import find_adapters, find_model
 from storyteller.errors import StorytellerError
-
-if TYPE_CHECKING:
-    from storyteller.engine.model_config import ModelConfig
 
 _LIBRARIES: Final = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "safetensors", "textual")
 _LITTLE_SPACE: Final = 200_000_000  # bytes free under which a save or a journal may soon fail
@@ -131,6 +128,7 @@ def _engine(settings: Settings, problems: list[str]) -> EngineState:
     """What would be opened, where and how. Imports torch."""
     from storyteller.engine.device import place, set_threads
     from storyteller.engine.model_config import ModelConfig, load_config
+    from storyteller.engine.weights import parameter_count
 
     name, path, reason, adapters, config = "none", "", "", {}, ModelConfig()
     try:
@@ -140,7 +138,7 @@ def _engine(settings: Settings, problems: list[str]) -> EngineState:
         adapters = {adapter: str(folder) for adapter, folder in find_adapters(found.path).items()}
     except StorytellerError as error:
         problems.append(str(error))
-    placement = place(settings.device, settings.dtype, _parameters(config))
+    placement = place(settings.device, settings.dtype, parameter_count(config))
     problems += placement.notes
     return EngineState(
         device=str(placement.device),
@@ -152,12 +150,6 @@ def _engine(settings: Settings, problems: list[str]) -> EngineState:
         reason=reason,
         adapters=adapters,
     )
-
-
-def _parameters(config: ModelConfig) -> int:
-    width, inner = config.n_embd, config.inner
-    block = 4 * width * width + 2 * width * inner + 9 * width + inner
-    return config.n_layer * block + (config.vocab_size + config.n_positions + 2) * width
 
 
 def _device_name(device: str) -> str:

@@ -86,10 +86,9 @@ def _write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError as error:
-        _forget_output()
         raise ReaderGone from error
     except OSError as error:
-        _forget_output()
+        forget_output()
         raise StorytellerError(
             f"standard output: {error.strerror or error}.", title="The text could not be written"
         ) from error
@@ -105,7 +104,7 @@ def notice(text: str) -> None:
         return
 
 
-def _forget_output() -> None:
+def forget_output() -> None:
     """Let what is still buffered for a closed or full standard output go nowhere, so that exiting stays quiet."""
     try:
         descriptor = os.open(os.devnull, os.O_WRONLY)

@@ -98,6 +98,7 @@ def test_a_page_in_a_pipe_is_neither_folded_nor_padded(monkeypatch: pytest.Monke
         (StorytellerError("It broke."), 1, "storyteller cannot go on: It broke.\n"),
         (KeyboardInterrupt(), 130, "\n"),
         (streams.ReaderGone(), 0, ""),
+        (BrokenPipeError(), 0, ""),
         (UserError("\x1b[31m", title="\x07"), 2, "\u2407: \u241b[31m\n"),
     ],
 )
@@ -112,6 +113,7 @@ def test_whatever_happens_becomes_a_line_and_a_code(
         raise error
 
     monkeypatch.setattr("storyteller.cli.app.help_text", fail)
+    monkeypatch.setattr("storyteller.cli.app.forget_output", lambda: None)
     assert run(["--help"]) == code
     assert capfd.readouterr().err == says
 
