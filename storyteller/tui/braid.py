@@ -76,6 +76,11 @@ class Braid(OverRoom[Kept]):
         yield Above(page.text_before(_ABOVE), page.column)
         yield Container(*(LaneView(lane) for lane in self.lanes.lanes), id="lanes")
 
+    def on_mount(self) -> None:
+        """Lanes that come in sight by scrolling are seen as well."""
+        super().on_mount()
+        self.watch(self.query_one("#lanes"), "scroll_y", self._note_seen, init=False)
+
     def on_unmount(self) -> None:
         """However it ended: what was seen is seen no more."""
         self._part()
@@ -98,7 +103,7 @@ class Braid(OverRoom[Kept]):
             view.show(lanes.caption(view.lane), current=current, boxed=found.boxed)
             if current and found.scrolled:
                 view.scroll_visible(animate=False)
-        self._note_seen(area)
+        self._note_seen()
 
     def _lay_out(self, area: Container) -> Plan:
         """Give the lanes as many rows as they are likely to need, and more where they do."""
@@ -119,11 +124,13 @@ class Braid(OverRoom[Kept]):
         """What can be done with the lanes."""
         return braid_pieces([lane.number for lane in self.lanes.lanes], BY_ID, self.room.keymap)
 
-    def _note_seen(self, area: Container) -> None:
+    def _note_seen(self) -> None:
         """The log is told which lanes are in sight, and for how long they were."""
+        area = self.query_one("#lanes")
+        in_sight = area.size.region.translate(area.scroll_offset)
         for view in self.views:
             take = view.lane.take
-            seen = bool(view.lane.text) and area.region.overlaps(view.region)
+            seen = bool(view.lane.text) and in_sight.overlaps(view.virtual_region)
             if seen and not take.on_page:
                 self.room.witness.showed(take)
             elif take.on_page and not seen:

@@ -58,7 +58,7 @@ class LaneView(Widget):
 
     def lines_needed(self, width: int) -> int:
         """How many lines the text takes in `width` cells."""
-        return len(rows(self.lane.text, width))
+        return len(rows(self.lane.text, width, _blank(self.lane.text)))
 
     @property
     def _end(self) -> int:
@@ -68,8 +68,7 @@ class LaneView(Widget):
 
     def _visible(self) -> list[Row]:
         text, size = self.lane.text, self.content_size
-        (_, end), *others = rows(text, size.width)
-        lines = [(min(_blank(text), end), end), *others]
+        lines = rows(text, size.width, _blank(text))
         return lines[window(lines, self._end, size.height)]
 
     def on_click(self, event: events.Click) -> None:

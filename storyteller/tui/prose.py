@@ -27,13 +27,15 @@ Span = tuple[int, int, str]
 _TAB: Final = 1  # a tab takes one cell, so that a column is the same in the text and as shown
 
 
-def rows(text: str, width: int) -> list[Row]:
-    """The lines of `text` in `width` cells; one is kept free at their end for a caret or a hanging space."""
-    return list(_rows(text, max(1, width - 1)))
+def rows(text: str, width: int, first: int = 0) -> list[Row]:
+    """The lines of `text` from its character `first` on, in `width` cells.
+
+    One cell is kept free at their end, for a caret or a hanging space.
+    """
+    return list(_rows(text[first:], max(1, width - 1), first))
 
 
-def _rows(text: str, width: int) -> Iterator[Row]:
-    start = 0
+def _rows(text: str, width: int, start: int) -> Iterator[Row]:
     for line in text.split("\n"):
         breaks = (0, *_breaks(line, width), len(line))
         yield from ((start + first, start + last) for first, last in pairwise(breaks))
