@@ -57,6 +57,17 @@ class Core:
     def __init__(self) -> None:
         self._model: LoadedModel | None = None
 
+    @property
+    def opened(self) -> LoadedModel:
+        """The model that is open.
+
+        Raises:
+            EngineError: none is.
+        """
+        if self._model is None:
+            raise EngineError("No model is open. Open one first.")
+        return self._model
+
     def load(self, request: Load) -> Iterator[Loading | Ready | Notice]:
         """Open a model; the last event is `Ready`. A model that is refused leaves the one before open.
 
@@ -97,7 +108,7 @@ class Core:
             EngineError: no model is open, or the machine ran out of memory for good.
         """
         started = time.perf_counter()
-        model = self._require_model()
+        model = self.opened
         if not 1 <= request.takes <= MOST_TAKES:
             raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
         prompt = self._prompt_of(request, model)
@@ -123,7 +134,7 @@ class Core:
 
     def score(self, request: Score, cancel: CancelSignal | None = None) -> Scored:
         """Log-probabilities of a text of any length; once cancelled, of its beginning. Raises as `generate`."""
-        model = self._require_model()
+        model = self.opened
         ids = model.tokens.encode(request.text)
         if not ids:
             raise UserError("There is no text to score.")
@@ -137,7 +148,7 @@ class Core:
 
     def probe(self, request: Probe) -> Probed:
         """The most likely next tokens after a context. Raises as `generate`."""
-        model = self._require_model()
+        model = self.opened
         prompt = assemble(
             request.context, model.tokens, window=model.config.n_positions, max_tokens=1, heal=False
         )
@@ -164,7 +175,7 @@ class Core:
 
     def prepare(self, request: Prepare, cancel: CancelSignal) -> None:
         """Prefill ahead of a likely request; gives up between chunks once cancelled. Raises as `generate`."""
-        model = self._require_model()
+        model = self.opened
         window = model.config.n_positions
         prompt = assemble(request.context, model.tokens, window=window, max_tokens=request.max_tokens)
         lanes = model.lanes("main", model.network_with(request.adapters))
@@ -174,11 +185,6 @@ class Core:
             return
         except (RuntimeError, MemoryError) as error:
             raise self._out_of_memory(error, model) from error
-
-    def _require_model(self) -> LoadedModel:
-        if self._model is None:
-            raise EngineError("No model is open. Open one first.")
-        return self._model
 
     def _prompt_of(self, request: Generate, model: LoadedModel) -> Prompt:
         window, most = model.config.n_positions, request.stop.max_tokens

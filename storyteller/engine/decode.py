@@ -141,6 +141,7 @@ class Decoding:
         self._tokens = tokens
         self._cancel = cancel
         self._masks: dict[bytes, Tensor | None] = {}
+        self._tail: tuple[int, ...] = ()
         self._together = True
         self.sampled = 0
 
@@ -151,6 +152,7 @@ class Decoding:
             RuntimeError: no memory is left for a single take.
         """
         self._masks.clear()
+        self._tail = voices.tail
         if self._max_tokens <= 0:
             yield from self._end_all("length")
         under_way = [take for take in self._takes if take.finish is None]
@@ -175,7 +177,7 @@ class Decoding:
         try:
             opening = voices.show(self._cancel)
             for take in takes:
-                yield from self._open(take, opening, voices.tail)
+                yield from self._open(take, opening)
             lanes = [take for take in takes if take.finish is None]
             if len(lanes) == 1:
                 voices.resume(lanes[0].ids[:-1], self._cancel)
@@ -199,15 +201,14 @@ class Decoding:
                 lanes[lane] = lanes[-1]
                 lanes.pop()
 
-    def _open(
-        self, take: Take, opening: Sequence[dict[str, Tensor]], tail: tuple[int, ...]
-    ) -> Iterator[GenerateEvent]:
+    def _open(self, take: Take, opening: Sequence[dict[str, Tensor]]) -> Iterator[GenerateEvent]:
         """The first tokens of `take`, from what the prompt's prefill says already.
 
         The usual spelling of an unfinished word was read with the prompt: a take that keeps to it goes on from
         there at no cost. Leaves the take ended, or with one token that was not read yet.
         """
         yield from self._end_if_cancelled(take)
+        tail = self._tail
         if take.finish is None and tail and not take.ids:
             rows = torch.stack([row["main"] for row in opening[:-1]])  # (len(tail), vocab)
             place = self._place_of(take, take_over_chances(rows, tail, self._tokens))
@@ -241,7 +242,7 @@ class Decoding:
                 return
             if left == held:  # the new token alone was dropped: choose again
                 continue
-            known = take.ids == list(voices.tail[:left])
+            known = tuple(take.ids) == self._tail[:left]
             keep = left if known else left - 1
             voices.drop(lane, held - keep, take.ids[:keep])
             if not known:
@@ -258,7 +259,7 @@ class Decoding:
             logits,
             negative=row.get("negative"),
             base=row.get("base"),
-            allowed=self._allowed(take.still_typed, logits.device),
+            allowed=self._allowed(take, logits.device),
             taken=[other.ids[here] for other in self._takes[: take.index] if len(other.ids) > here],
         )
         yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
@@ -305,12 +306,15 @@ class Decoding:
             take.end("cancelled")
             yield take.done(self._id)
 
-    def _allowed(self, typed: bytes, device: torch.device) -> Tensor | None:
-        """(vocab,) bool: the tokens that say `typed`, which the writer sees already, or its beginning."""
+    def _allowed(self, take: Take, device: torch.device) -> Tensor | None:
+        """(vocab,) bool: the tokens that say what the writer sees already, or spell it as usual where no single one does."""
+        typed = take.still_typed
         if not typed:
             return None
         if typed not in self._masks:
             mask = continuing_mask(self._tokens, typed)
+            if mask is None:
+                mask = continuing_mask(self._tokens, typed, self._tail[len(take.ids) : len(take.ids) + 1])
             self._masks[typed] = None if mask is None else mask.to(device)
         return self._masks[typed]
 

@@ -65,16 +65,18 @@ def on_processor(dtype: Dtype, parameters: int, note: str) -> Placement:
 
 
 def set_threads(threads: int) -> int:
-    """Use so many threads from now on; 0 leaves a core to the terminal and the screen where there are four or more.
+    """Use so many threads from now on, at most one a core.
+
+    0 leaves a core to the terminal and the screen where there are four or more.
 
     Returns:
         the number in use.
     """
+    cores = _usable_cores()
     if threads <= 0:
         threads = torch.get_num_threads()  # OMP_NUM_THREADS, else the physical cores
-        cores = _usable_cores()
-        threads = min(threads, cores - 1 if cores >= 4 else cores)
-    torch.set_num_threads(max(1, threads))
+        cores = cores - 1 if cores >= 4 else cores
+    torch.set_num_threads(max(1, min(threads, cores)))
     return torch.get_num_threads()
 
 

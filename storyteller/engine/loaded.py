@@ -109,7 +109,7 @@ class LoadedModel:
         Raises:
             AdapterError: it cannot be used.
         """
-        path = Path(folder).expanduser()
+        path = _path(folder)
         self._adapter_folders[path.name] = path
         self._adapters[path.name] = load_adapter(path, self.config)
 
@@ -146,8 +146,11 @@ class LoadedModel:
             self._adapter_folders = find_adapters(self.found.path) | self._adapter_folders
         if name in self._adapter_folders:
             return self._adapter_folders[name]
-        path = Path(name).expanduser()
-        if path.is_dir():
-            return path
+        if _path(name).is_dir():
+            return _path(name)
         here = ", ".join(self.adapter_names) or "there are none for this model"
         raise AdapterError(f"There is no adapter {name!r} for {self.found.name}. Here: {here}.")
+
+
+def _path(name: str) -> Path:
+    return Path(name).expanduser() if name.startswith("~/") else Path(name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
 
 from storyteller.engine.healing import continuing_mask
+from storyteller.engine.lanes import Interrupted
 from storyteller.engine.protocol import Notice, Token
 from storyteller.engine.sampling import Choice, resolve, row_adjustment
 from storyteller.engine.search import beam_search, contrastive_search
@@ -45,10 +47,12 @@ class Searching:
         """The tokens and ends of all takes."""
         if self._settings.guidance_scale != 1.0 or self._settings.adapter_contrast:
             yield Notice(message=NO_SECOND_OPINION, id=self._id)
-        if self._settings.method == "beam":
-            yield from self._beams(lanes, prompt)
-        else:
-            yield from self._contrastive(lanes, prompt)
+        with suppress(Interrupted):
+            lanes.show(prompt.ids, lambda: self._cancel.all_cancelled)
+            if self._settings.method == "beam":
+                yield from self._beams(lanes, prompt)
+            else:
+                yield from self._contrastive(lanes, prompt)
         for take in self._takes:
             if take.finish is None:
                 take.end("cancelled" if self._cancel.take_cancelled(take.index) else "length")

@@ -155,7 +155,8 @@ class WeightFiles:
         weight = self._mapped(name)
         if placement.dtype != torch.float32:
             weight = weight.float() - weight.mean(0, dtype=torch.float32)
-        return self._checked(name, weight.to(placement.device, placement.dtype), None, placement)
+        weight = weight.to(placement.device, placement.dtype, copy=True)
+        return self._checked(name, weight, None, placement)
 
     def _checked(self, name: str, weight: Tensor, bias: Tensor | None, placement: Placement) -> Linear:
         made = linear(weight, bias)

@@ -158,7 +158,7 @@ def test_contrast_pushes_away_from_the_base(tiny_model: Path, adapter: Path) -> 
     wanted = (AdapterWeight("noir"),)
     greedy = SamplerSettings(method="greedy", loop_guard=False, adapter_contrast=0.5)
     take = takes_of(room.generate("The sea", adapters=wanted, heal=False, max_tokens=1, settings=greedy))[0]
-    model = room.core._require_model()
+    model = room.core.opened
     adapted, base = model.network_with(wanted), model.network
     ids = [0, *model.tokens.encode("The sea")]
     rows = [torch.log_softmax(one.logits(Trunk(one).extend(ids)[-1:])[0], -1) for one in (adapted, base)]

@@ -125,7 +125,7 @@ def test_logprobs_are_the_models_own_whatever_the_sampler_did(starter_room: Room
     began, *rest = starter_room.generate("The sea", heal=False, max_tokens=20, settings=settings)
     assert isinstance(began, Began)
     take = takes_of(rest)[0]
-    network = starter_room.core._require_model().network
+    network = starter_room.core.opened.network
     expected = token_logprobs(network, [*began.ids, *take.ids])[len(began.ids) - 1 :]
     assert len(expected) == len(take.logprobs)
     for ours, theirs in zip(take.logprobs, expected, strict=True):
@@ -336,7 +336,7 @@ def test_guidance_and_its_neutral_scale(tiny_room: Room) -> None:
 def test_guidance_is_the_pure_function_of_both_logits(tiny_room: Room, tiny_tokens: Tokens) -> None:
     from storyteller.engine.sampling import guidance
 
-    model = tiny_room.core._require_model()
+    model = tiny_room.core.opened
     lanes = Lanes(model.network, 0)
     ids = [0, *tiny_tokens.encode("The sea")]
     negative = [0, *tiny_tokens.encode("The door")]
@@ -383,7 +383,7 @@ def test_contrast_without_an_adapter_changes_nothing(tiny_room: Room) -> None:
 
 
 def test_nothing_is_left_requiring_gradients(tiny_room: Room) -> None:
-    model = tiny_room.core._require_model()
+    model = tiny_room.core.opened
     assert not model.network.token_embedding.requires_grad
     assert torch.is_grad_enabled()
     tiny_room.generate("The sea")

@@ -53,7 +53,7 @@ def test_takes_take_over_as_often_as_the_model_means_to(tiny_room: Room, tiny_to
             tiny_room.generate("the old lightho", max_tokens=1, takes=16, seed=seed, settings=PLAIN)
         )
     prompt = assemble(Context(text="the old lightho"), tiny_tokens, window=64, max_tokens=8)
-    lanes = tiny_room.core._require_model().lanes("test", tiny_room.core._require_model().network)
+    lanes = tiny_room.core.opened.lanes("test", tiny_room.core.opened.network)
     lanes.show((*prompt.ids, *prompt.tail))
     rows = lanes.logits_after(len(prompt.ids), len(prompt.ids) + len(prompt.tail) - 1)
     chances = take_over_chances(rows, prompt.tail, tiny_tokens)
@@ -93,3 +93,14 @@ def test_a_word_is_gone_on_with_as_words_are(starter_room: Room) -> None:
     events = starter_room.generate("She opened the door and", takes=16, max_tokens=3, settings=PLAIN)
     for take in takes_of(events):
         assert not take.text.startswith("ed")
+
+
+def test_a_banned_word_may_be_left_behind_though_it_was_typed(starter_room: Room) -> None:
+    settings = SamplerSettings(banned_phrases=("lighthouse",), loop_guard=False, rewind_budget=200)
+    for text in ("He went to the lightho", "He went to the lighthous"):
+        events = starter_room.generate(text, takes=4, max_tokens=8, settings=settings)
+        began = events[0]
+        assert isinstance(began, Began)
+        for take in takes_of(events):
+            said = starter_room.core.opened.tokens.decode((*began.ids, *take.ids))
+            assert said.startswith(text[: len(said)])

@@ -30,7 +30,7 @@ def prompt_of(room: Room, text: str) -> tuple[int, ...]:
 
 def test_takes_of_beam_search_are_its_best_continuations(starter_room: Room) -> None:
     takes = takes_of(starter_room.generate("The old man", heal=False, takes=3, max_tokens=10, settings=BEAM))
-    lanes = Lanes(starter_room.core._require_model().network, 0)
+    lanes = Lanes(starter_room.core.opened.network, 0)
     best = list(
         beam_search(lanes, prompt_of(starter_room, "The old man"), beams=4, max_tokens=10, length_penalty=0.5)
     )
@@ -45,7 +45,7 @@ def test_more_takes_than_beams_are_more_beams(starter_room: Room) -> None:
 
 def test_contrastive_search_is_the_pure_one(starter_room: Room) -> None:
     take = takes_of(starter_room.generate("The old man", heal=False, max_tokens=12, settings=CONTRASTIVE))[0]
-    lanes = Lanes(starter_room.core._require_model().network, 0)
+    lanes = Lanes(starter_room.core.opened.network, 0)
     found = contrastive_search(lanes, prompt_of(starter_room, "The old man"), k=4, alpha=0.4, max_tokens=12)
     assert take.ids == tuple(choice.token for choice in itertools.islice(found, 12))
 
@@ -67,7 +67,7 @@ def test_an_unfinished_word_is_gone_on_with(starter_room: Room, settings: Sample
 
 
 def starter_said(room: Room, began: Began, take: TakeDone) -> str:
-    return room.core._require_model().tokens.decode((*began.ids, *take.ids))
+    return room.core.opened.tokens.decode((*began.ids, *take.ids))
 
 
 @pytest.mark.parametrize("settings", [BEAM, CONTRASTIVE], ids=["beam", "contrastive"])

@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pretend_a_gpu(room: Room) -> LoadedModel:
     """Let the engine believe that what it decodes with is not the processor."""
-    model = room.core._require_model()
+    model = room.core.opened
     model.placement = replace(model.placement, device=torch.device("cuda"))
     return model
 

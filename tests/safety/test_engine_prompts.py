@@ -122,7 +122,7 @@ FORCED = {
 @pytest.mark.parametrize("forced", FORCED.values(), ids=FORCED)
 def test_nothing_raw_leaves_the_engine(room: Room, forced: bytes) -> None:  # safety 44, 45
     """The model is made to say each byte in turn, so that every sequence is cut at every place."""
-    tokens = room.core._require_model().tokens
+    tokens = room.core.opened.tokens
     single = {piece: token for token in range(300) if len(piece := tokens.token_bytes(token)) == 1}
     path = [single[bytes([byte])] for byte in forced]
     said: list[str] = []
