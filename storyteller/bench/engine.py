@@ -153,16 +153,17 @@ def print_table(rows: Sequence[Row]) -> None:
             str(row.takes),
             f"{row.tokens_per_s:.1f}",
             share if row.takes == 1 else "",
-            f"{row.first_token_s:.3f} s",
-            "" if row.after_edit_s is None else f"{row.after_edit_s:.3f} s",
-            f"{row.load_s:.1f} s",
-            f"{row.memory_gb:.1f} GB",
+            f"{row.first_token_s:.3f}",
+            "" if row.after_edit_s is None else f"{row.after_edit_s:.3f}",
+            f"{row.load_s:.1f}",
+            f"{row.memory_gb:.1f}",
         )
     console = Console()
     console.print(table)
     console.print(
-        f"\non {', '.join(sorted({row.device for row in rows}))}; bound: share of what the memory's bandwidth allows; "
-        "first: seconds to the first token of an unknown prompt; edit: after its last word was changed",
+        f"\nOn {', '.join(sorted({row.device for row in rows}))}. bound: share of what the memory's bandwidth allows. "
+        "first: seconds to the first token of an unknown prompt; edit: of one whose last word was changed. "
+        "load: seconds; memory: the most held, in GB.",
         style="dim",
     )
 
