@@ -19,6 +19,15 @@ def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def made_at(identifier: str) -> float | None:
+    """When an id of ours was made, in seconds since 1970; None for any other."""
+    try:
+        parsed = uuid.UUID(identifier)
+    except ValueError:
+        return None
+    return (parsed.int >> 80) / 1000 if parsed.version == 7 else None
+
+
 class Uuid7Source:
     """Makes ids of 48 bits of milliseconds, a 12-bit counter and 62 random bits. Safe to call from any thread.
 

@@ -55,6 +55,13 @@ def keep_takes(log: FeedbackLog, document: str, text: str, anchors: Iterable[tup
     return kept
 
 
+def forget_takes(log: FeedbackLog, takes: Iterable[str]) -> None:
+    """Takes come back with their document no more; what the log has about them stays."""
+    with log.updating() as connection:
+        if connection is not None:
+            connection.executemany("DELETE FROM anchor WHERE take = ?", [(take,) for take in takes])
+
+
 def restore_takes(log: FeedbackLog, document: str, text: str) -> list[ShownTake]:
     """The takes kept with a document, oldest first, anchored in `text` as it is now. Ready for `TakeTree.add`."""
     with log.reading() as connection:

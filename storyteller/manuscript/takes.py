@@ -57,6 +57,15 @@ class TakeTree:
             self._spots[place].append(take.id)
         self._takes[take.id] = take
 
+    def remove(self, identifier: str) -> None:
+        """Forget a take. Unknown ids are ignored."""
+        if self._takes.pop(identifier, None) is None:
+            return
+        place = next(place for place, spot in enumerate(self._spots) if identifier in spot)
+        self._spots[place].remove(identifier)
+        if not self._spots[place]:
+            del self._offsets[place], self._spots[place]
+
     def at(self, offset: int, reach: int = 0) -> tuple[ShownTake, ...]:
         """The takes of this spot, oldest first, each with its anchor as of now. Of equal texts only the oldest."""
         distinct: dict[str, ShownTake] = {}

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storyteller.feedback.consent import EVERYTHING
-from storyteller.feedback.keeping import keep_provenance, keep_takes, restore_provenance, restore_takes
+from storyteller.feedback.keeping import (
+    forget_takes,
+    keep_provenance,
+    keep_takes,
+    restore_provenance,
+    restore_takes,
+)
 from storyteller.feedback.log import FeedbackLog
 from storyteller.manuscript.takes import TakeTree
 from tests.stubs.feedback_story import Story, agreed_log
@@ -35,6 +41,16 @@ def test_a_tree_comes_back_as_it_was(story: Story) -> None:
     assert first.settings == {"temperature": 0.9}
     assert (first.ids, first.genre, first.model) == (takes[0].ids, "tales", "starter")
     assert first.anchor == len(OPENING)
+
+
+def test_a_take_that_was_dropped_stays_away_until_it_is_kept_again(story: Story) -> None:
+    first, second = story.offer("She waved.", "He slept.", prompt=OPENING)
+    anchors = [(take.id, len(OPENING)) for take in (first, second)]
+    keep_takes(story.log, NOVEL, OPENING, anchors)
+    forget_takes(story.log, [first.id, "nobody"])
+    assert [take.id for take in restore_takes(story.log, NOVEL, OPENING)] == [second.id]
+    keep_takes(story.log, NOVEL, OPENING, anchors)
+    assert len(restore_takes(story.log, NOVEL, OPENING)) == 2
 
 
 def test_a_later_save_moves_the_anchors(story: Story) -> None:

@@ -39,6 +39,18 @@ def test_equal_texts_of_a_spot_are_listed_once_and_counted() -> None:
     assert len(tree.all()) == 4
 
 
+def test_a_take_can_be_forgotten() -> None:
+    tree = tree_of(take("a", "he ran"), take("b", "he ran"), take("c", anchor=7))
+    tree.remove("a")
+    tree.remove("nobody")
+    assert (ids(tree.at(0)), ids(tree.all())) == (["b"], ["b", "c"])
+    tree.remove("c")
+    assert tree.anchors() == (("b", 0),)
+    tree.shift(0, 0, 3)
+    tree.add(take("c", anchor=7))
+    assert ids(tree.all()) == ["b", "c"]
+
+
 def test_a_walk_goes_round() -> None:
     tree = tree_of(take("a"), take("b"), take("c"))
     forwards = ["a"]

@@ -8,7 +8,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.uuid7 import Uuid7Source, uuid7
+from storyteller.uuid7 import Uuid7Source, made_at, uuid7
 
 
 def test_an_id_is_a_uuid_of_version_7_that_holds_the_time() -> None:
@@ -16,6 +16,11 @@ def test_an_id_is_a_uuid_of_version_7_that_holds_the_time() -> None:
     assert made.version == 7
     assert made.variant == uuid.RFC_4122
     assert made.int >> 80 == 1_700_000_000_123
+
+
+def test_an_id_tells_when_it_was_made_and_others_do_not() -> None:
+    assert made_at(Uuid7Source(lambda: 1_700_000_000_123)()) == 1_700_000_000.123
+    assert made_at(str(uuid.uuid4())) is made_at("take 7") is None
 
 
 @given(st.lists(st.integers(0, 2**47), min_size=1, max_size=50))
