@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 _PLACEHOLDER = "Write, then press Tab."
+_PLACE = 16  # cells that the edges, and line and column, take beside a notice
 _LOW = 12  # rows: below, the rules give their place to the page
 
 
@@ -279,7 +280,10 @@ class Desk(Screen[None], inherit_bindings=False):
         left, right = self.status_pieces()
         if self._notice is not None:
             sentence, alarm = self._notice
-            left = [Piece(sentence, 9, "$room-alarm" if alarm else "$foreground")]
+            notice = Piece(sentence, 9, "$room-alarm" if alarm else "$foreground", elastic=True)
+            left = [notice]
+            if notice.width > self.size.width - _PLACE:
+                right = [Piece(f"{self.keymap.shown(BY_ID['app.notices'])} all of it", 10, "$room-accent")]
         return left, right
 
     def status_pieces(self) -> tuple[list[Piece], list[Piece]]:

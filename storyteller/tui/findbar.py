@@ -25,6 +25,7 @@ class FindBar(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Back to the page", show=False, id="findbar.leave"),
+        Binding("tab,shift+tab", "other_field", "Other field", show=False, id="findbar.other"),
         Binding("down", "step(1)", "Next", show=False, id="findbar.next"),
         Binding("up", "step(-1)", "Previous", show=False, id="findbar.previous"),
         Binding("f2", "switch('case')", "Match case", show=False, priority=True, id="findbar.case"),
@@ -96,6 +97,12 @@ class FindBar(Vertical):
         """Back to the page."""
         self.display = False
         self.post_message(self.Left())
+
+    def action_other_field(self) -> None:
+        """From what to find to what to put there, and back."""
+        if self.has_class("-replacing"):
+            find, with_ = self.query_one("#find-text", Input), self.query_one("#replace-text", Input)
+            (find if with_.has_focus else with_).focus()
 
     def action_step(self, by: int) -> None:
         """Another match."""

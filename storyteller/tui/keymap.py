@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from storyteller.tui.acts.act import Act
 
 _MODIFIERS: Final = frozenset({"ctrl", "alt", "shift", "super", "hyper", "meta"})
-_KEY_NAMES: Final = frozenset(key.value.rpartition("+")[2] for key in Keys) | {f"f{n}" for n in range(1, 25)}
+_KEY_NAMES: Final = frozenset(key.value for key in Keys if len(key.value) > 1 and "+" not in key.value)
 _SHOWN: Final = {
     "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "tab": "Tab", "enter": "Enter",
     "space": "Space", "backspace": "⌫", "delete": "Del", "home": "Home", "end": "End", "pageup": "PgUp",
@@ -64,11 +64,15 @@ class KeyMap:
         Moving one of two bindings of a key, Textual drops both unless both are named.
         """
         by_id = {act.id: act for act in acts}
-        touched = {key for act_id in self.moved for key in (*_default(by_id[act_id]), *self.table[act_id])}
+        touched = {
+            (by_id[act_id].screen, key)
+            for act_id in self.moved
+            for key in (*_default(by_id[act_id]), *self.table[act_id])
+        }
         return {
             act.id: ",".join(self.keys(act)) or _unbound(act)
             for act in by_id.values()
-            if act.id in self.moved or not touched.isdisjoint(_default(act))
+            if act.id in self.moved or any((act.screen, key) in touched for key in _default(act))
         }
 
 
@@ -89,7 +93,8 @@ def load_keymap(acts: Iterable[Act], path: Path | None = None) -> KeyMap:
         return KeyMap({act.id: _default(act) for act in known.values()}, warnings=(error.message,))
     for name, value in _flattened(table):
         try:
-            overrides[_known_id(name, known)] = _keys(name, value)
+            act = _known_act(name, known)
+            overrides[act.id] = _keys(act, value)
         except SettingsError as error:
             wrong.append(error.message)
     settled, lost = _settled(known, overrides)
@@ -98,14 +103,12 @@ def load_keymap(acts: Iterable[Act], path: Path | None = None) -> KeyMap:
 
 
 def bindings(acts: Iterable[Act]) -> list[Binding]:
-    """One Textual binding an act, all with priority: the page's own keys come after.
+    """One Textual binding an act. None has priority: that would let a key overtake letters typed before it.
 
     An act without keys is bound to a name no terminal sends, so that `keymap.toml` can give it one.
     """
     return [
-        Binding(
-            act.keys or _unbound(act), f"act('{act.id}')", act.title, show=False, priority=True, id=act.id
-        )
+        Binding(act.keys or _unbound(act), f"act('{act.id}')", act.title, show=False, id=act.id)
         for act in acts
     ]
 
@@ -144,31 +147,33 @@ def _flattened(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[
             yield prefix + name, value
 
 
-def _known_id(name: str, known: Mapping[str, Act]) -> str:
+def _known_act(name: str, known: Mapping[str, Act]) -> Act:
     if name in known:
-        return name
+        return known[name]
     near = get_close_matches(name, known, n=1)
     hint = f" Perhaps {near[0]}?" if near else " F1 lists what there is."
     raise SettingsError(f"there is nothing called {display_line(name[:60])}.{hint}")
 
 
-def _keys(name: str, value: object) -> tuple[str, ...]:
-    keys = tuple(_key(name, key) for key in (value if isinstance(value, list) else [value]))
+def _keys(act: Act, value: object) -> tuple[str, ...]:
+    keys = tuple(_key(act, key) for key in (value if isinstance(value, list) else [value]))
     if not keys:
-        raise SettingsError(f"{name} needs at least one key.")
+        raise SettingsError(f"{act.id} needs at least one key.")
     return keys
 
 
-def _key(name: str, value: object) -> str:
+def _key(act: Act, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise SettingsError(f'{name} needs a key, such as "f4" or "ctrl+r".')
+        raise SettingsError(f'{act.id} needs a key, such as "f4" or "ctrl+r".')
+    shown = f'{act.id} = "{display_line(value[:40])}"'
     *modifiers, key = value.strip().lower().split("+")
-    if len(key) == 1:
-        key = _character_to_key(key) if not key.isalnum() else key
-    if not _MODIFIERS.issuperset(modifiers) or not (len(key) == 1 or key in _KEY_NAMES or "_" in key):
-        raise SettingsError(f'{name} = "{display_line(value[:40])}" is no key; write "f4" or "ctrl+r".')
-    if not modifiers and key not in _KEY_NAMES:
-        raise SettingsError(f'{name} = "{display_line(value[:40])}" would take a letter from your typing.')
+    if len(key) == 1 and not key.isalnum():
+        key = _character_to_key(key)
+    is_character = len(key) == 1 or "_" in key
+    if not _MODIFIERS.issuperset(modifiers) or not (is_character or key in _KEY_NAMES):
+        raise SettingsError(f'{shown} is no key; write "f4" or "ctrl+r".')
+    if is_character and not modifiers and act.screen == "room":
+        raise SettingsError(f"{shown} would take a letter from your typing.")
     return "+".join([*sorted(modifiers), key])
 
 
@@ -181,18 +186,19 @@ def _settled(
     share a key by default (Tab keeps an offer, or asks for one) may share one here too.
     """
     settled: dict[str, tuple[str, ...]] = {}
-    owners: dict[str, list[Act]] = {}
+    owners: dict[tuple[str, str], list[Act]] = {}  # by screen and key
     lost: list[str] = []
     for act_id in (*overrides, *(act_id for act_id in known if act_id not in overrides)):
         act = known[act_id]
         kept = []
         for key in overrides.get(act_id, _default(act)):
-            in_the_way = [other for other in owners.get(key, ()) if not _share(act, other)]
+            others = owners.setdefault((act.screen, key), [])
+            in_the_way = [other for other in others if not _share(act, other)]
             if in_the_way:
                 lost.append(f"{key} is {in_the_way[0].id}; {act_id} goes without it.")
             else:
                 kept.append(key)
-                owners.setdefault(key, []).append(act)
+                others.append(act)
         settled[act_id] = tuple(kept)
     return settled, lost
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, set_cell_size
@@ -19,11 +19,15 @@ _GAP: Final = 3
 
 @dataclass(frozen=True)
 class Piece:
-    """Some text of a line. Lower ranks go first when there is no room; `style` is a Textual style."""
+    """Some text of a line. Lower ranks go first when there is no room; `style` is a Textual style.
+
+    An `elastic` piece is cut before anything of a higher rank goes.
+    """
 
     text: str
     rank: int = 0
     style: str = ""
+    elastic: bool = False
 
     @property
     def width(self) -> int:
@@ -34,18 +38,21 @@ class Piece:
 def fit(pieces: Sequence[Piece], width: int, gap: int = _GAP) -> list[Piece]:
     """The pieces that fit into `width` cells with `gap` between them, in their order; the last one is cut if need be."""
     kept = [piece for piece in pieces if piece.text]
-    while len(kept) > 1 and _width(kept, gap) > width:
-        kept.remove(min(kept, key=lambda piece: piece.rank))
-    if kept and kept[0].width > width:
-        return [Piece(_cut(kept[0].text, width), kept[0].rank, kept[0].style)] if width > 0 else []
+    while kept and (excess := _width(kept, gap) - width) > 0:
+        weakest = min(kept, key=lambda piece: piece.rank)
+        room = weakest.width - excess
+        if room > 0 and (weakest.elastic or len(kept) == 1):
+            kept[kept.index(weakest)] = replace(weakest, text=_cut(weakest.text, room))
+            return kept
+        kept.remove(weakest)
     return kept
 
 
 def line_up(left: Sequence[Piece], right: Sequence[Piece], width: int, gap: int = _GAP) -> Content:
     """One line of `width` cells: `left` pieces from the left, `right` pieces against the right edge."""
     kept = fit([*left, *right], width, gap)
-    on_right = [piece for piece in kept if any(piece is other for other in right)]
-    on_left = [piece for piece in kept if not any(piece is other for other in on_right)]
+    ends = len(kept) - sum(any(piece is other for other in right) for piece in kept)
+    on_left, on_right = kept[:ends], kept[ends:]
     space = width - _width(on_left, gap) - _width(on_right, gap)
     parts = _joined(on_left, gap, after=max(0, space) if on_right else 0)
     return Content.assemble(*parts, *_joined(on_right, gap))

@@ -387,3 +387,14 @@ async def test_a_read_only_home_is_a_warning_and_the_room_works(novel: Path, hom
         await room.press("x", "ctrl+s")
         await room.until(lambda: novel.read_text(encoding="utf-8").startswith("x"))
         await room.until(lambda: room.app.notices)
+
+
+async def test_saving_right_behind_a_word_saves_the_word(novel: Path) -> None:
+    from textual.events import Key
+
+    async with open_room(novel) as room:
+        for key in ("O", "n", "e"):
+            room.app.post_message(Key(key, key))
+        room.app.post_message(Key("ctrl+s", None))
+        await room.until(lambda: "Saved" in room.line("status"))
+    assert read(novel) == "OneShe read it twice.\n"

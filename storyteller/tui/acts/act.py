@@ -34,6 +34,7 @@ class Act:
         when: whether it can be done now; where not, its keys mean what they mean without it.
         listed: whether the palette offers it; what only makes sense by its key is left out.
         group: its section of the help; the first part of the id where nothing is said.
+        screen: where its keys are pressed; the keys of different screens do not clash.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Act:
     when: Callable[[Room], bool] = always
     listed: bool = True
     group: str = ""
+    screen: str = "room"
 
     @property
     def section(self) -> str:

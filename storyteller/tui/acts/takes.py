@@ -62,6 +62,7 @@ def _acts(bindings: Sequence[BindingType]) -> Iterator[Act]:
                 partial(_run, action=binding.action),
                 binding.key,
                 listed=False,
+                screen="braid",
             )
 
 

@@ -108,7 +108,7 @@ VIEW_ACTS: Final = (
         listed=False,
     ),
     Act("app.help", "Help", show_help, "f1", about="All keys."),
-    Act("app.notices", "What was said", show_notices, about="The notices of the status line."),
+    Act("app.notices", "What was said", show_notices, "f10", about="The notices of the status line."),
     Act("app.keys", "Change the keys (key map)", write_keymap, about="Makes a keymap.toml to edit."),
     Act("app.suspend", "Back to the shell for a while", suspend, about="`fg` returns."),
 )
