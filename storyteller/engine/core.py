@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
 
 MOST_TAKES: Final = 16
+_WARM_UP: Final = 16  # tokens
 _SEARCHES: Final = frozenset({"beam", "contrastive"})
 _NO_MEMORY: Final = (
     "There is not enough memory to go on. Close other programs, ask for fewer takes, or open a smaller model."
@@ -97,7 +98,7 @@ class Core:
             adapters=model.adapter_names,
             reason=found.reason,
         )
-        build_sampler(SamplerSettings(), model.tokens, prompt_ids=(), seed=0)  # looks the vocabulary through
+        self._warm_up(model)
 
     def generate(self, request: Generate, cancel: CancelSignal) -> Iterator[GenerateEvent]:
         """The events of one request: `Began`, then tokens, one `TakeDone` a take, and `Done` last, cancelled or not.
@@ -205,6 +206,23 @@ class Core:
             notes.append(TO_PROCESSOR)
         for note in notes:
             yield Notice(id=request_id, message=note)
+
+    def _warm_up(self, model: LoadedModel) -> None:
+        """Do once what the first of its kind is slow at, while nobody waits: 0.2 s of the first answer's time.
+
+        Kernels are made at their first use, and the samplers look the vocabulary through.
+        """
+        build_sampler(SamplerSettings(), model.tokens, prompt_ids=(), seed=0)
+        model.tokens.continuing(b" ")
+        try:
+            lanes = model.lanes("main", model.network)
+            lanes.show([model.tokens.eos] * min(_WARM_UP, lanes.window - 1))
+            lanes.split([1], 1)
+            lanes.decode([model.tokens.eos])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            model.forget()  # the first request finds out again, and says so
 
     def _surviving(
         self,

@@ -14,6 +14,7 @@ from storyteller.engine.weights import parameter_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import Tensor
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # and halve the time until a cancelled prefill stops; a GPU wants more.
 _CHUNK: Final = 128
 _CHUNK_ON_GPU: Final = 512
+_FEW: Final = 16  # rows that one thread reads as fast as several, in a small model
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: the prefill was cancelled
@@ -92,7 +94,9 @@ class Lanes:
         for start in range(same, len(ids), self._chunk):
             if cancelled():
                 raise Interrupted
-            self._trunk.extend(ids[start : start + self._chunk])
+            chunk = ids[start : start + self._chunk]
+            with self._threads_for(len(chunk)):
+                self._trunk.extend(chunk)
 
     @torch.inference_mode()
     def logits_after(self, first: int, last: int) -> Tensor:
@@ -115,7 +119,7 @@ class Lanes:
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int]) -> Tensor:
         """Append one token to every lane: logits (lanes, vocab) of the token after it."""
-        with one_thread() if self._alone else nullcontext():
+        with self._threads_for(len(tokens)):
             if self._branches is None:
                 self._last = self._trunk.extend(tokens)
             else:
@@ -187,6 +191,9 @@ class Lanes:
     def prompt_hidden(self) -> Tensor:
         """(positions, d) float32: the same for the prompt of the last `prefill`."""
         return self._trunk.hidden[: self._prompt].float()
+
+    def _threads_for(self, rows: int) -> AbstractContextManager[None]:
+        return one_thread() if self._alone and rows <= _FEW else nullcontext()
 
     def _sequences(self) -> list[list[int]]:
         """What every lane holds, prompt included."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.engine.adapters import load_adapter, mix
 from storyteller.engine.catalogue import find_adapters, model_hash
-from storyteller.engine.device import on_processor, place, release_memory
+from storyteller.engine.device import decodes_alone, on_processor, one_thread, place, release_memory
 from storyteller.engine.lanes import Lanes
 from storyteller.engine.model_config import load_config
 from storyteller.engine.tokens import load_tokens
@@ -63,7 +64,9 @@ class LoadedModel:
             ModelError: a weights file is missing, damaged or does not fit the configuration.
             RuntimeError: no memory is left.
         """
-        self._network = yield from load_network(self.found.path, self.config, self.placement)
+        alone = decodes_alone(self.placement.device, self.parameters)
+        with one_thread() if alone else nullcontext():
+            self._network = yield from load_network(self.found.path, self.config, self.placement)
 
     def to_processor(self) -> None:
         """Let go of the device and read the weights again for the processor.

@@ -208,10 +208,10 @@ def _end_of_document(tokenizer: Tokenizer, vocab_size: int) -> int:
 
 def _cuts_at_blanks(tokenizer: Tokenizer) -> bool:
     """Whether the tokenizer is exactly GPT-2's, so that what stands before a blank cannot change what follows."""
-    described: dict[str, Any] = json.loads(tokenizer.to_str())
-    before = described.get("pre_tokenizer") or {}
+    splitter = tokenizer.pre_tokenizer
+    before: dict[str, Any] = {} if splitter is None else json.loads(splitter.__getstate__())
     return (
-        described.get("normalizer") is None
+        tokenizer.normalizer is None
         and before.get("type") == "ByteLevel"
         and before.get("add_prefix_space") is False
         and before.get("use_regex", True) is True
