@@ -15,8 +15,7 @@ from textual.app import App
 from textual.events import AppFocus, Event, Key
 from textual.worker import Worker, WorkerState
 
-from storyteller.engine.protocol import AdapterWeight
-from storyteller.errors import AdapterError, SettingsError, StorytellerError
+from storyteller.errors import SettingsError, StorytellerError
 from storyteller.text import display_text
 from storyteller.tui.acts import ACTS
 from storyteller.tui.driver import HungUp, RepaintWanted, TerminalDriver
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from storyteller.config import Settings
     from storyteller.engine.port import Engine
-    from storyteller.engine.protocol import StatusEvent
+    from storyteller.engine.protocol import AdapterWeight, StatusEvent
     from storyteller.feedback.writer import FeedbackWriter
 
 _log = logging.getLogger(__name__)
@@ -49,25 +48,6 @@ def _palette() -> type[Provider]:
     from storyteller.tui.palette import ActProvider
 
     return ActProvider
-
-
-def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
-    """`NAME` or `NAME=WEIGHT`, as the engine takes them.
-
-    Raises:
-        AdapterError: a weight that is no number.
-    """
-    return tuple(_adapter_weight(adapter) for adapter in given)
-
-
-def _adapter_weight(given: str) -> AdapterWeight:
-    name, separator, weight = given.rpartition("=")
-    if not separator:
-        return AdapterWeight(given)
-    try:
-        return AdapterWeight(name, float(weight))
-    except ValueError as error:
-        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error
 
 
 class StorytellerApp(App[None], inherit_bindings=False):
@@ -87,7 +67,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         settings: Settings,
         feedback: FeedbackWriter,
         *,
-        adapters: Sequence[str] = (),
+        adapters: Sequence[AdapterWeight] = (),
         warnings: Sequence[str] = (),
     ) -> None:
         self.keymap = load_keymap(ACTS)
@@ -95,7 +75,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.engine = engine
         self.settings = settings
         self.feedback = feedback
-        self.adapters = adapter_weights(adapters)
+        self.adapters = tuple(adapters)
         self.model = ModelState(ready=engine.ready)
         self.notices: list[str] = []  # everything said, oldest first
         self._waiting_notices = [*warnings, *self.keymap.warnings]

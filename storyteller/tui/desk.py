@@ -1,6 +1,6 @@
 """A document on a page, with quiet lines around it: what is typed is journalled, what is done goes through acts.
 
-Knows nothing of finding (`finding.FindingDesk`) nor of the model (`room.Room`), which build on it.
+`finding.FindingDesk`, `asking.AskingDesk` and `room.Room` build on it, each with one more thing it can do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from storyteller.tui.keymap import bindings
 from storyteller.tui.lines import Line, Piece, Rule
 from storyteller.tui.outline import heading_above
 from storyteller.tui.standing import Manuscript, top_pieces
+from storyteller.tui.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -56,6 +57,7 @@ class Desk(Screen[None], inherit_bindings=False):
         super().__init__()
         self.session = session
         self.page = Page(session.opening_text, placeholder=_PLACEHOLDER, id="page")
+        self.turns = Turns()
         self.keep_on_leaving = False  # unsaved text stays in the journal when the document closes
         self._words_before = 0  # when the day's words were last counted
         self._today_before = 0
@@ -163,7 +165,8 @@ class Desk(Screen[None], inherit_bindings=False):
     def _open(self) -> None:
         from storyteller.tui.acts.opening import open_document
 
-        self.background(open_document(cast("Room", self)), "acts", name="opening")
+        opening = self.turns.take("opening", lambda: open_document(cast("Room", self)))
+        self.background(opening, "acts", name="opening")
 
     def begin(self) -> None:
         """Everything was asked: from now on what is typed is journalled."""

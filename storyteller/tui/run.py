@@ -10,11 +10,12 @@ import msgspec
 
 from storyteller.config import Settings, load_settings
 from storyteller.engine.client import EngineClient
-from storyteller.engine.protocol import Load
-from storyteller.errors import SettingsError
+from storyteller.engine.protocol import AdapterWeight, Load
+from storyteller.errors import AdapterError, SettingsError
 from storyteller.tui.log import set_up_log
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from storyteller.engine.port import Engine
@@ -77,7 +78,8 @@ def overridden(settings: Settings, options: Options) -> Settings:
 async def _run(
     document: Path | None, settings: Settings, options: Options, engine: Engine, warnings: list[str]
 ) -> int:
-    loading = asyncio.create_task(engine.start(_load(settings, options)))
+    adapters = adapter_weights(options.adapters)
+    loading = asyncio.create_task(engine.start(_load(settings)))
     await asyncio.sleep(0)  # let the child start before the heavier imports
     from storyteller.feedback.consent import refusals_in
     from storyteller.feedback.log import FeedbackLog
@@ -93,7 +95,12 @@ async def _run(
     )
     try:
         app = StorytellerApp(
-            engine, document, settings, feedback, adapters=options.adapters, warnings=tuple(warnings)
+            engine,
+            document,
+            settings,
+            feedback,
+            adapters=adapters,
+            warnings=tuple(warnings),
         )
         with signals_answered(on_ending=app.end_by_signal, on_interrupt=app.interrupt):
             await app.run_async()
@@ -107,12 +114,30 @@ async def _run(
             _log.info("the engine was left behind; it ends with its standard input")
 
 
-def _load(settings: Settings, options: Options) -> Load:
+def _load(settings: Settings) -> Load:
     return Load(
         id="room",
         model=settings.model,
         device=settings.device,
         dtype=settings.dtype,
         threads=settings.threads,
-        adapters=tuple(adapter.rpartition("=")[0] or adapter for adapter in options.adapters),
     )
+
+
+def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
+    """`NAME` or `NAME=WEIGHT`, as the engine takes them.
+
+    Raises:
+        AdapterError: a weight that is no number.
+    """
+    return tuple(_adapter_weight(adapter) for adapter in given)
+
+
+def _adapter_weight(given: str) -> AdapterWeight:
+    name, separator, weight = given.rpartition("=")
+    if not separator:
+        return AdapterWeight(given)
+    try:
+        return AdapterWeight(name, float(weight))
+    except ValueError as error:
+        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error

@@ -6,7 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from storyteller.feedback.keeping import keep_provenance, keep_takes, restore_provenance, restore_takes
+from storyteller.feedback.keeping import (
+    forget_takes,
+    keep_provenance,
+    keep_takes,
+    restore_provenance,
+    restore_takes,
+)
 from storyteller.feedback.records import FeedbackEvent
 from storyteller.feedback.survival import Place, SurvivalWatch
 from storyteller.uuid7 import uuid7
@@ -33,6 +39,15 @@ class _Instead:
     since: float
 
 
+@dataclass
+class _Typed:
+    """A run of letters that the writer typed as they were offered."""
+
+    take: LiveTake
+    start: int
+    end: int
+
+
 class Witness:
     """One document's reports to the log. `session` ties them together."""
 
@@ -42,6 +57,7 @@ class Witness:
         self._clock = clock
         self._watch = SurvivalWatch()
         self._instead: _Instead | None = None
+        self._typed: _Typed | None = None
 
     def asked(self, record: GenerationRecord) -> None:
         """A request's prompt, or its times, became known."""
@@ -55,6 +71,7 @@ class Witness:
 
     def concealed(self, take: LiveTake) -> None:
         """A take left the page."""
+        self._end_typing()
         take.vanish()
         self._writer.take(take.for_log())
 
@@ -62,10 +79,25 @@ class Witness:
         """A take is complete."""
         self._writer.take(take.for_log())
 
+    def typed(self, take: LiveTake, piece: Piece, offset: int) -> None:
+        """The writer typed what was offered. A run of letters is put down as one piece, when it ends."""
+        self._watch.accepted(take.id, offset, piece.text, self._clock())
+        if self._typed is not None and self._typed.take is take and self._typed.end == piece.start:
+            self._typed.end = piece.end
+        else:
+            self._end_typing()
+            self._typed = _Typed(take, piece.start, piece.end)
+
+    def _end_typing(self) -> None:
+        typed, self._typed = self._typed, None
+        if typed is not None:
+            self.did("accept_partial", typed.take, typed.start, typed.end, piece="typed")
+
     def did(
         self, kind: Kind, take: LiveTake, start: int = 0, end: int = 0, **payload: object
     ) -> asyncio.Future[bool]:
         """The writer did something about `take`; done once that is on disk."""
+        self._end_typing()
         return self._writer.event(
             FeedbackEvent(
                 generation=take.generation,
@@ -147,6 +179,10 @@ class Witness:
         self._writer.call(
             lambda log: keep_provenance(log, document, genre, text, provenance), otherwise=False
         )
+
+    def forgot(self, takes: Sequence[str]) -> None:
+        """Takes are not to come back with their document."""
+        self._writer.call(lambda log: forget_takes(log, takes), otherwise=None)
 
     async def restore(self, document: str, text: str) -> tuple[list[ShownTake], str | None]:
         """What `keep` kept, as it fits `text`; nothing without a library."""

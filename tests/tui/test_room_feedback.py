@@ -237,3 +237,17 @@ async def test_a_library_that_breaks_is_one_warning_and_the_room_goes_on(novel: 
         await room.until(lambda: room.text.endswith(FIRST))
         await room.until(lambda: room.said)
         assert len(room.said) == 1
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_letters_typed_along_with_an_offer_are_one_piece(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST], settings=YES) as room:
+        await asked(room)
+        await room.press("space", "T", "h", "e", "ctrl+right")
+        await room.until(lambda: "Kept" in room.line("status"))
+    (take,) = history()[0].takes
+    assert kinds(take) == ["view", "accept_partial", "accept_partial"]
+    typed, word = take.events[1:]
+    assert FIRST[typed.start : typed.end] == " The"
+    assert typed.payload == {"piece": "typed"}
+    assert FIRST[word.start : word.end] == " lamp"
