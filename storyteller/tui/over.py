@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from textual import on
 from textual.message import Message
-from textual.screen import Screen
 from textual.worker import Worker
 
+from storyteller.tui.answering import AnswersOnce
 from storyteller.tui.lines import Line
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class RoomChanged(Message):
         return isinstance(message, RoomChanged)
 
 
-class OverRoom(Screen[Result | None], inherit_bindings=False):
+class OverRoom(AnswersOnce[Result | None], inherit_bindings=False):
     """The room's status line and a hint line below something; its result is None when the writer just leaves."""
 
     CSS_PATH = Path(__file__).parent / "over.tcss"

@@ -86,8 +86,7 @@ def test_types_asks_accepts_by_word_undoes_saves_is_killed_in_mid_stream_and_rec
     assert story.read_text() == OPENING
 
     with room(story) as terminal:
-        terminal.wait_for("never saved")
-        terminal.press("r")
+        terminal.answer("never saved", "r")
         terminal.wait_for(f"{OPENING} he went back.")
         assert settled(terminal), "what the model had only offered is not the writer's text"
         assert story.read_text() == OPENING, "a recovered text is not written over the file by itself"

@@ -13,6 +13,7 @@ from storyteller.feedback.consent import refusals_in
 from storyteller.feedback.log import FeedbackLog
 from storyteller.feedback.writer import FeedbackWriter
 from storyteller.tui.app import StorytellerApp
+from storyteller.tui.dialogs.choice import Choice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -112,6 +113,7 @@ async def open_room(
     pace: float | None = None,
     slow_load: bool = False,
     opened: bool = True,
+    first_moment_s: float = 0.0,
 ) -> AsyncIterator[OpenRoom]:
     """The app with `document` open.
 
@@ -123,7 +125,9 @@ async def open_room(
         pace: as of `FakeEngine`; None waits for `OpenRoom.stream`.
         slow_load: the model stays in the middle of loading.
         opened: wait until nothing more is asked; False where the test answers a dialog.
+        first_moment_s: for which a question that comes by itself hears nothing.
     """
+    as_shipped, Choice.FIRST_MOMENT_S = Choice.FIRST_MOMENT_S, first_moment_s
     engine = FakeEngine(script, pace=pace, slow_load=slow_load)
     await engine.start(Load(id="room"))
     messages: list[Message] = []
@@ -141,5 +145,6 @@ async def open_room(
                 await room.until(lambda: not any(worker.name == "opening" for worker in app.workers))
             yield room
     finally:
+        Choice.FIRST_MOMENT_S = as_shipped
         await engine.close()
         feedback.close_now()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Self
 
 import pyte
 
 from storyteller.bench.terminal import TerminalProcess
+from storyteller.tui.dialogs.choice import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -96,6 +98,12 @@ class Terminal:
                 else getattr(expected, "__doc__", None) or "what was waited for"
             )
             raise AssertionError(f"{wanted!r} did not come within {timeout} s. The screen:\n{self.text}")
+
+    def answer(self, question: str, key: str) -> None:
+        """Answer a question that came by itself: it is read first, since what is typed at once answers nothing."""
+        self.wait_for(question)
+        time.sleep(1.5 * Choice.FIRST_MOMENT_S)
+        self.press(key)
 
     def send_signal(self, number: int) -> None:
         """Signal the program alone."""

@@ -14,6 +14,8 @@ from storyteller.tui.acts.act import Act
 from storyteller.tui.session import DocumentSession
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from storyteller.tui.room import Room
 
 _HOW: Final = {
@@ -252,10 +254,19 @@ def _check_source(written: str) -> None:
     load(_path(written))
 
 
+def _in_turn(work: Callable[[Room], Awaitable[object]]) -> Callable[[Room], Awaitable[None]]:
+    """As `work`, after what was begun before it: whoever quits right behind a save is not asked whether to save."""
+
+    async def wait(room: Room) -> None:
+        await room.turns.take(work.__name__, lambda: work(room))
+
+    return wait
+
+
 FILE_ACTS: Final = (
-    Act("file.save", "Save", save, "ctrl+s"),
-    Act("file.save_as", "Save under another name", save_as, "f12"),
-    Act("file.open", "Open another file", open_file, "ctrl+o"),
-    Act("file.new", "New page", new_file, "ctrl+n"),
-    Act("app.quit", "Quit", leave, "ctrl+q", about="Asks first when something is not saved."),
+    Act("file.save", "Save", _in_turn(save), "ctrl+s"),
+    Act("file.save_as", "Save under another name", _in_turn(save_as), "f12"),
+    Act("file.open", "Open another file", _in_turn(open_file), "ctrl+o"),
+    Act("file.new", "New page", _in_turn(new_file), "ctrl+n"),
+    Act("app.quit", "Quit", _in_turn(leave), "ctrl+q", about="Asks first when something is not saved."),
 )

@@ -51,6 +51,7 @@ async def ask_consent(room: Room) -> None:
             _CONSENT,
             [Answer("yes", "y", "yes, keep it on this machine"), Answer("no", "n", "not now")],
             leave="ask me another time",
+            unasked=True,
         )
     )
     if answer is None:
@@ -75,6 +76,7 @@ async def _open_elsewhere(room: Room, owner: Owner) -> bool:
                 Answer("open", "o", "open it anyway"),
                 Answer("quit", "q", "leave it alone and quit"),
             ],
+            unasked=True,
         )
     )
     if answer in {"read", None}:
@@ -103,6 +105,7 @@ async def _recover(room: Room) -> None:
                 old_name="in the file",
                 new_name="never saved",
                 leave="decide next time",
+                unasked=True,
             )
         )
         if answer == "discard":

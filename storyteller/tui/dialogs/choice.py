@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.content import Content
@@ -30,15 +31,30 @@ class Answer:
 
 
 class Choice(Dialog[str]):
-    """Asks; returns the `value` of the answer. Arrow keys and Enter, the letter, or the mouse choose."""
+    """Asks; returns the `value` of the answer. Arrow keys and Enter, the letter, or the mouse choose.
+
+    `unasked`: it comes by itself, perhaps into the middle of a sentence. What is typed in its first moment, and
+    what follows that at once, was meant for the page and answers nothing.
+    """
+
+    FIRST_MOMENT_S: ClassVar[float] = 0.4  # shorter than anyone reads a question in
 
     def __init__(
-        self, title: str, text: str, answers: Sequence[Answer], *, wide: bool = False, leave: str = ""
+        self,
+        title: str,
+        text: str,
+        answers: Sequence[Answer],
+        *,
+        wide: bool = False,
+        leave: str = "",
+        unasked: bool = False,
     ) -> None:
         super().__init__(title, wide=wide)
         self._text = text
         self._answers = tuple(answers)
         self._leave = leave
+        self._unasked = unasked
+        self._not_before = 0.0
 
     def content(self) -> Iterable[Widget]:
         """The particulars and the answers."""
@@ -53,11 +69,12 @@ class Choice(Dialog[str]):
     def on_mount(self) -> None:
         """The keyboard goes to the answers."""
         self.query_one(OptionList).focus()
+        self._not_before = time.monotonic() + (self.FIRST_MOMENT_S if self._unasked else 0.0)
 
     def on_key(self, event: events.Key) -> None:
         """A letter chooses."""
         for answer in self._answers:
-            if event.character == answer.key:
+            if event.character == answer.key and self._meant():
                 event.stop()
                 self.dismiss(answer.value)
                 return
@@ -65,7 +82,16 @@ class Choice(Dialog[str]):
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.dismiss(event.option.id)
+        if self._meant():
+            self.dismiss(event.option.id)
+
+    def _meant(self) -> bool:
+        """Whether what was pressed now is an answer."""
+        now = time.monotonic()
+        if now >= self._not_before:
+            return True
+        self._not_before = max(self._not_before, now + self.FIRST_MOMENT_S / 2)
+        return False
 
 
 def _label(answer: Answer) -> Content:

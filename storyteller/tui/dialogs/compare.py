@@ -49,8 +49,9 @@ class Compare(Choice):
         old_name: str,
         new_name: str,
         leave: str = "",
+        unasked: bool = False,
     ) -> None:
-        super().__init__(title, text, answers, wide=True, leave=leave)
+        super().__init__(title, text, answers, wide=True, leave=leave, unasked=unasked)
         self._rows = rows
         self._names = (old_name, new_name)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from storyteller.text import display_text
+from storyteller.tui.answering import AnswersOnce
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.widget import Widget
+
+    from storyteller.tui.app import StorytellerApp
 
 Answer = TypeVar("Answer")
 
@@ -28,12 +31,13 @@ def words(text: str, classes: str = "words") -> Static:
     return Static(Content(display_text(text)), classes=classes, markup=False)
 
 
-class Dialog(ModalScreen[Answer | None]):
+class Dialog(AnswersOnce[Answer | None], ModalScreen[Answer | None]):
     """A question over the page; its answer, or None when the writer leaves it."""
 
     CSS_PATH = Path(__file__).parent.parent / "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave", show=False, id="dialog.leave"),
+        Binding("ctrl+q", "quit_program", "Quit", show=False, id="app.quit"),
     ]
 
     def __init__(self, title: str, *, wide: bool = False) -> None:
@@ -53,3 +57,10 @@ class Dialog(ModalScreen[Answer | None]):
     def action_leave(self) -> None:
         """No answer."""
         self.dismiss(None)
+
+    def action_quit_program(self) -> None:
+        """No answer, and out of the program; what is not saved is asked about as ever."""
+        app = cast("StorytellerApp", self.app)
+        self.dismiss(None)
+        if app.room is not None and app.screen is app.room:
+            app.room.act("app.quit")
