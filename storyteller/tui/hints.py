@@ -62,6 +62,15 @@ BRAID: Final = (
     ("braid.word-less braid.word-more", "word by word", 2),
     ("braid.leave", "back", 6),
 )
+TAKES: Final = (
+    ("list.offer", "offer it", 7),
+    ("list.all", "all takes", 5),
+    ("list.compare", "compare", 4),
+    ("list.copy", "copy", 2),
+    ("list.drop", "drop", 3),
+    ("list.undrop", "bring back", 1),
+    ("list.leave", "back", 6),
+)
 ALWAYS: Final = (("app.palette", ""), ("app.help", ""))
 
 
@@ -91,6 +100,15 @@ def braid_pieces(
     number_keys = first if first == last else f"{first}-{last}"
     keep = Piece(f"{number_keys} {keymap.shown(acts['braid.keep'])} keep", rank=90)
     return [keep, *key_pieces(BRAID, acts, keymap)], [Piece(keymap.shown(acts["app.help"]), rank=99)]
+
+
+def takes_pieces(
+    words: Mapping[str, str], acts: Mapping[str, Act], keymap: KeyMap
+) -> tuple[list[Piece], list[Piece]]:
+    """The hint line of the list of takes; `words` replaces those of an act by its id, `""` leaves it out."""
+    named = [(act_id, words.get(act_id, usual), rank) for act_id, usual, rank in TAKES]
+    left = key_pieces([item for item in named if item[1]], acts, keymap)
+    return left, [Piece(keymap.shown(acts["app.help"]), rank=99)]
 
 
 def key_pieces(named: Sequence[tuple[str, str, int]], acts: Mapping[str, Act], keymap: KeyMap) -> list[Piece]:

@@ -22,6 +22,8 @@ from storyteller.tui.prompt import context_before
 from storyteller.uuid7 import uuid7
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from storyteller.engine.protocol import TakeDone
     from storyteller.manuscript.takes import ShownTake
     from storyteller.tui.editor.page import Page
@@ -223,9 +225,30 @@ class Prompter:
 
     def here(self) -> tuple[ShownTake, ...]:
         """The takes of this spot, oldest first."""
-        if self.shown is not None:
-            self._keep(self.shown)
-        return self.tree.at(self.spot)
+        return self.gathered().at(self.spot)
+
+    def gathered(self) -> TakeTree:
+        """Every take as it is now, what still grows among them."""
+        growing = [take for asking in self._open.values() for take in asking.lanes]
+        for take in growing if self.shown is None else (*growing, self.shown):
+            self._keep(take)
+        return self.tree
+
+    def at_work_on(self, identifier: str) -> bool:
+        """Whether a take is on the page, or grows."""
+        on_page = self.shown is not None and self.shown.id == identifier
+        return on_page or any(
+            take.id == identifier and take.finish is None
+            for asking in self._open.values()
+            for take in asking.lanes
+        )
+
+    def forget(self, identifiers: Sequence[str]) -> None:
+        """Takes leave the document's; what the log has about them stays."""
+        for identifier in identifiers:
+            self.tree.remove(identifier)
+            self._live.pop(identifier, None)
+        self.witness.forgot(identifiers)
 
     @property
     def place(self) -> tuple[int, int]:

@@ -13,6 +13,17 @@ def _binding(keys: str, action: str, does: str, name: str) -> Binding:
     return Binding(keys, action, does, show=False, id=name)
 
 
+LIST_BINDINGS: Final[list[BindingType]] = [
+    _binding("enter", "offer", "Offer this take again, at its place", "list.offer"),
+    _binding("a", "all", "The takes of this place, or of the whole text", "list.all"),
+    _binding("space", "compare", "Compare this take with the others, or stop comparing", "list.compare"),
+    _binding("c,ctrl+c", "copy", "Copy this take", "list.copy"),
+    _binding("delete,x", "drop", "Drop this take from the list", "list.drop"),
+    _binding("u,ctrl+z", "undrop", "Bring back what was dropped last", "list.undrop"),
+    _binding("escape,f6", "leave", "Back to the page", "list.leave"),
+    _binding("f1", "help", "Help", "list.help"),
+]
+
 BRAID_BINDINGS: Final[list[BindingType]] = [
     *(
         _binding(str(number), f"keep({number})", f"Keep lane {number} to its caret", f"braid.keep-{number}")

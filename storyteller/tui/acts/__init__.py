@@ -8,7 +8,7 @@ from storyteller.tui.acts.files import FILE_ACTS
 from storyteller.tui.acts.finding import FIND_ACTS
 from storyteller.tui.acts.offers import OFFER_ACTS
 from storyteller.tui.acts.page import PAGE_ACTS
-from storyteller.tui.acts.takes import BRAID_ACTS, TAKES_ACTS
+from storyteller.tui.acts.takes import BRAID_ACTS, LIST_ACTS, TAKES_ACTS
 from storyteller.tui.acts.view import VIEW_ACTS
 from storyteller.tui.acts.writing import WRITING_ACTS
 
@@ -25,5 +25,5 @@ ROOM_ACTS: Final[tuple[Act, ...]] = (
 )
 """Bound by the room."""
 
-ACTS: Final[tuple[Act, ...]] = (*PAGE_ACTS, *ROOM_ACTS, *BRAID_ACTS)
+ACTS: Final[tuple[Act, ...]] = (*PAGE_ACTS, *ROOM_ACTS, *BRAID_ACTS, *LIST_ACTS)
 BY_ID: Final = {act.id: act for act in ACTS}

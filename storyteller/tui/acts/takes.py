@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 from textual.binding import Binding
 
+from storyteller.errors import SettingsError
 from storyteller.tui.acts.act import Act, on_the_page
 from storyteller.tui.lanes import FEWEST, MOST, Lanes
-from storyteller.tui.takes_keys import BRAID_BINDINGS
+from storyteller.tui.takes_keys import BRAID_BINDINGS, LIST_BINDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from textual.binding import BindingType
 
+    from storyteller.engine.presets import Preset
     from storyteller.tui.room import Room
 
 
@@ -36,6 +38,30 @@ async def braid(room: Room) -> None:
     room.refresh_lines()
 
 
+async def list_takes(room: Room) -> None:
+    """The takes of this place, or where it has none of the whole text; one of them comes on the page again."""
+    from storyteller.tui.takes_screen import TakesScreen
+
+    tree, offset = room.prompter.gathered(), room.prompter.spot
+    if not len(tree):
+        room.flash("There are no takes yet.")
+        return
+    everywhere = not tree.at(offset)
+    take = await room.app.push_screen_wait(TakesScreen(room, offset, _presets(), everywhere=everywhere))
+    if take is not None:
+        room.prompter.show(take)
+    room.refresh_lines()
+
+
+def _presets() -> Mapping[str, Preset]:
+    from storyteller.engine.presets import load_presets, shipped_presets
+
+    try:
+        return load_presets()
+    except SettingsError:  # the list needs their names only
+        return shipped_presets()
+
+
 async def pick_lanes(room: Room) -> None:
     """How many lanes the braid begins with."""
     from storyteller.tui.dialogs.picker import Picker, Row
@@ -52,7 +78,7 @@ def _can_braid(room: Room) -> bool:
     return on_the_page(room) and not room.page.read_only
 
 
-def _acts(bindings: Sequence[BindingType]) -> Iterator[Act]:
+def _acts(bindings: Sequence[BindingType], screen: str) -> Iterator[Act]:
     """The keys of a screen over the room, for the help and the key map."""
     for binding in bindings:
         if isinstance(binding, Binding) and binding.id is not None:
@@ -62,7 +88,7 @@ def _acts(bindings: Sequence[BindingType]) -> Iterator[Act]:
                 partial(_run, action=binding.action),
                 binding.key,
                 listed=False,
-                screen="braid",
+                screen=screen,
             )
 
 
@@ -79,6 +105,15 @@ TAKES_ACTS: Final = (
         about="Watch them grow, keep one.",
         when=_can_braid,
     ),
+    Act(
+        "takes.list",
+        "Takes: all there were",
+        list_takes,
+        "f6",
+        about="Of this place, or of the whole text.",
+        when=on_the_page,
+    ),
     Act("takes.lanes", "How many lanes the braid has", pick_lanes),
 )
-BRAID_ACTS: Final = tuple(_acts(BRAID_BINDINGS))
+BRAID_ACTS: Final = tuple(_acts(BRAID_BINDINGS, "braid"))
+LIST_ACTS: Final = tuple(_acts(LIST_BINDINGS, "list"))
