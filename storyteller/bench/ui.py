@@ -114,7 +114,8 @@ def _environment(home: Path) -> dict[str, str]:
     config = home / "home" / "config"
     config.mkdir(parents=True)
     (config / "config.toml").write_text('consent = "no"\n', encoding="utf-8")
-    return os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | {
         "STORYTELLER_HOME": str(home / "home"),
         "TERM": "xterm-256color",
         "COLORTERM": "truecolor",
