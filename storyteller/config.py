@@ -93,6 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = True
     hints: Annotated[bool, Meta(description="Show the line of keys at the bottom.")] = True
 
+    # the file
+
+    autosave_s: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="Save by itself after so many seconds without a key; 0 never does."),
+    ] = 0
+
     # what is kept
 
     consent: Annotated[

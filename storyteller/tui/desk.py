@@ -65,6 +65,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self._lines_stale = False
         self._notice: tuple[str, bool] | None = None
         self._notice_timer: Timer | None = None
+        self._autosave_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Two quiet lines above, the page, two below."""
@@ -198,14 +199,14 @@ class Desk(Screen[None], inherit_bindings=False):
         """The text is in the journal when this returns True: for signals, crashes and before risks."""
         return self.session.secure(self.page.exact_text, self.page.cursor_location)
 
-    def saved(self, text: str, notes: tuple[str, ...]) -> None:
-        """The document was saved as `text`."""
+    def saved(self, text: str, notes: tuple[str, ...], *, quietly: bool = False) -> None:
+        """The document was saved as `text`; `quietly`: nobody asked for it, so nobody is told."""
         self.session.dirty = self.page.exact_text != text
         self._journal()
         self._count_words()
         for note in notes:
             self.say(note)
-        if not notes:
+        if not notes and not quietly:
             self.flash(f"Saved {self.session.name}.")
         self.page.read_only = False
         self.refresh_lines()
@@ -236,6 +237,15 @@ class Desk(Screen[None], inherit_bindings=False):
     def _edited(self) -> None:
         self._journal()
         self.refresh_lines()
+        pause = self.storyteller.settings.autosave_s
+        if self._autosave_timer is not None:
+            self._autosave_timer.stop()
+        self._autosave_timer = self.set_timer(pause, self._autosave) if pause else None
+
+    def _autosave(self) -> None:
+        from storyteller.tui.acts.files import autosave
+
+        self.background(autosave(cast("Room", self)), "acts", name="autosave")
 
     @on(CaretMoved)
     def _caret_moved(self) -> None:

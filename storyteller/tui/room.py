@@ -149,14 +149,14 @@ class Room(AskingDesk):
                 page.refresh()
         self.refresh_lines()
 
-    def saved(self, text: str, notes: tuple[str, ...]) -> None:
+    def saved(self, text: str, notes: tuple[str, ...], *, quietly: bool = False) -> None:
         """The document was saved as `text`."""
         self.prompter.document = self.document_name
         self.witness.saved(text)
         if text == self.page.exact_text:
             anchors, spans = self.prompter.tree.anchors(), self.page.provenance.to_json()
             self.witness.keep(self.document_name, self.manner.genre, text, anchors, spans)
-        super().saved(text, notes)
+        super().saved(text, notes, quietly=quietly)
 
     def leave_document(self) -> None:
         """Let go of the document."""

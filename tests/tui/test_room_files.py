@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from storyteller.config import Settings
 from storyteller.errors import DocumentError
 from storyteller.manuscript.lock import DocumentLock
 from storyteller.manuscript.recovery import find_recoveries
@@ -398,3 +399,32 @@ async def test_saving_right_behind_a_word_saves_the_word(novel: Path) -> None:
         room.app.post_message(Key("ctrl+s", None))
         await room.until(lambda: "Saved" in room.line("status"))
     assert read(novel) == "OneShe read it twice.\n"
+
+
+async def test_an_open_offer_outlives_a_save(novel: Path) -> None:
+    async with open_room(novel, script=[" Then she left."]) as room:
+        await room.press("ctrl+end", "tab")
+        await room.stream()
+        await room.press("ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+        assert room.offered == " Then she left."
+
+
+async def test_autosave_saves_after_a_pause_and_leaves_questions_alone(novel: Path) -> None:
+    settings = Settings(consent="no", autosave_s=0.05)
+    async with open_room(novel, settings=settings) as room:
+        await room.press("x")
+        await room.until(lambda: read(novel).startswith("x"))
+        assert "Saved" not in room.line("status")
+        novel.write_text("Another program was here.\n", encoding="utf-8")
+        await room.press("y")
+        await room.until(lambda: "changed" in room.line("status"))
+        assert room.app.screen is room.room
+    assert read(novel) == "Another program was here.\n"
+
+
+async def test_without_autosave_nothing_is_saved_by_itself(novel: Path) -> None:
+    async with open_room(novel) as room:
+        await room.press("x")
+        await room.pilot.pause(0.2)
+    assert read(novel) == "She read it twice.\n"

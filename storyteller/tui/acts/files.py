@@ -32,6 +32,19 @@ async def save(room: Room) -> bool:
     return await _write(room, None)
 
 
+async def autosave(room: Room) -> None:
+    """Save by itself what has a name and was changed here only; whatever stands in the way is for Ctrl+S to ask about."""
+    session, text = room.session, room.page.exact_text
+    if session.path is None or session.read_only is not None or not session.dirty:
+        return
+    try:
+        await session.save(text, room.page.cursor_location)
+    except DocumentError as error:
+        room.say(str(error), alarm=True)
+    else:
+        room.saved(text, (), quietly=True)
+
+
 async def save_as(room: Room) -> bool:
     """Save under another name, which becomes the document's. Whether it is saved."""
     from storyteller.tui.dialogs.entry import Entry
@@ -87,7 +100,6 @@ async def may_leave(room: Room) -> bool:
     """Whether the document may be closed: it is saved, or the writer wants it thrown away."""
     from storyteller.tui.dialogs.choice import Answer, Choice
 
-    room.page.settle()
     if not room.session.dirty:
         return True
     answer = await room.asked(
@@ -170,11 +182,9 @@ async def _compared(room: Room, state: str) -> str | None:
 
 async def _write(room: Room, path: Path | None, *, overwrite: bool = False) -> bool:
     session = room.session
-    page = room.page
-    page.settle()
-    text = page.exact_text
+    text = room.page.exact_text
     try:
-        notes = await session.save(text, page.cursor_location, path=path, overwrite=overwrite)
+        notes = await session.save(text, room.page.cursor_location, path=path, overwrite=overwrite)
     except ChangedOnDisk as error:
         if path is not None and not session.is_at(path):
             return await _replace(room, path)
@@ -226,6 +236,8 @@ async def _as_utf8(room: Room, error: CannotEncode, path: Path | None, *, overwr
 
 async def _go_to(room: Room, path: Path | None) -> None:
     session = DocumentSession.open(path)
+    if path is None:
+        session.recoveries = []  # an empty page was asked for, not an old one
     room.leave_document()
     room.storyteller.open_room(session)
 

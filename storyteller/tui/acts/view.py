@@ -84,7 +84,6 @@ async def write_keymap(room: Room) -> None:
 
 def suspend(room: Room) -> None:
     """Back to the shell; `fg` returns here."""
-    room.page.settle()
     room.secure()
     room.app.action_suspend_process()
 

@@ -1,0 +1,37 @@
+"""Options over settings, and what is refused before the screen opens."""
+
+from __future__ import annotations
+
+import pytest
+
+from storyteller.config import Settings
+from storyteller.engine.protocol import AdapterWeight
+from storyteller.errors import AdapterError, SettingsError
+from storyteller.tui.run import Options, adapter_weights, overridden
+
+
+def test_what_is_not_said_stays() -> None:
+    settings = Settings(model="large", genre="poetry", threads=2)
+    assert overridden(settings, Options()) == settings
+    changed = overridden(settings, Options(model="small", preset="wild", threads=0))
+    assert (changed.model, changed.preset, changed.genre, changed.threads) == ("small", "wild", "poetry", 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options(genre="../../x"), Options(device="abacus"), Options(dtype="int3"), Options(threads=-1)],
+)
+def test_an_unusable_option_is_refused(options: Options) -> None:
+    """safety 53"""
+    with pytest.raises(SettingsError, match="An option cannot be used"):
+        overridden(Settings(), options)
+
+
+def test_adapters_with_and_without_weight() -> None:
+    assert adapter_weights(["noir", "stories=0.8", "a=b=2"]) == (
+        AdapterWeight("noir"),
+        AdapterWeight("stories", 0.8),
+        AdapterWeight("a=b", 2.0),
+    )
+    with pytest.raises(AdapterError, match="a weight is a number"):
+        adapter_weights(["noir=much"])
