@@ -16,5 +16,5 @@ class AnswersOnce(Screen[Answer]):
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
         """Give `result` to whoever asked, and go; nothing happens the second time."""
         if self.app.screen is not self:
-            return AwaitComplete.nothing()
+            return AwaitComplete()
         return super().dismiss(result)

@@ -105,6 +105,10 @@ class Desk(Screen[None], inherit_bindings=False):
         """The keys in force."""
         return self.storyteller.keymap
 
+    def key(self, act_id: str) -> str:
+        """The key of an act as the hint line writes it."""
+        return self.keymap.shown(BY_ID[act_id])
+
     @property
     def document_name(self) -> str:
         """What the feedback log calls the document."""
@@ -296,7 +300,7 @@ class Desk(Screen[None], inherit_bindings=False):
             notice = Piece(sentence, 9, "$room-alarm" if alarm else "$foreground", elastic=True)
             left = [notice]
             if notice.width > self.size.width - _PLACE:
-                right = [Piece(f"{self.keymap.shown(BY_ID['app.notices'])} all of it", 10, "$room-accent")]
+                right = [Piece(f"{self.key('app.notices')} all of it", 10, "$room-accent")]
         return left, right
 
     def status_pieces(self) -> tuple[list[Piece], list[Piece]]:

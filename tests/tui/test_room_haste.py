@@ -1,5 +1,4 @@
 """Keys pressed faster than the room goes: nothing breaks, nothing is answered that was not read."""
-# ruff: noqa: ASYNC240  a test looks at its files when it likes
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ import pytest
 from storyteller.config import Settings
 from storyteller.manuscript.journal import Journal
 from storyteller.manuscript.recovery import find_recoveries
-from storyteller.tui import session
+from storyteller.manuscript.save import save
 from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.compare import Compare
 from storyteller.tui.dialogs.reading import Reading
@@ -49,6 +48,15 @@ async def test_what_is_typed_when_a_question_comes_by_itself_is_no_answer(unsave
         assert len(find_recoveries(unsaved)) == 1
 
 
+async def test_a_sentence_typed_at_a_question_is_no_answer_either(unsaved: Path) -> None:
+    async with open_room(unsaved, opened=False) as room:
+        compare = await room.dialog(Compare)
+        compare.FIRST_MOMENT_S = 60.0  # type: ignore[misc]  # the first moment is over; what counts is what follows
+        await room.press(*"It was a dark night.")
+        assert isinstance(room.app.screen, Compare)
+        assert len(find_recoveries(unsaved)) == 1
+
+
 async def test_nobody_agrees_by_typing_on() -> None:
     async with open_room(None, opened=False, settings=Settings(), first_moment_s=60.0) as room:
         await room.dialog(Choice)
@@ -63,14 +71,13 @@ async def test_quitting_right_behind_a_save_waits_for_it(
     novel = tmp_path / "novel.md"
     novel.write_text("Old.", encoding="utf-8")
     disk = threading.Event()
-    really = session.save
 
     def slow(*args: object, **named: object) -> object:
         disk.wait(10)
-        return really(*args, **named)  # type: ignore[arg-type]
+        return save(*args, **named)  # type: ignore[arg-type]
 
     async with open_room(novel) as room:
-        monkeypatch.setattr(session, "save", slow)
+        monkeypatch.setattr("storyteller.tui.session.save", slow)
         await room.press("x", "ctrl+s", "ctrl+q")
         assert not isinstance(room.app.screen, Choice), "a save is under way: there is nothing to ask"
         disk.set()

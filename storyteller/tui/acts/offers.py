@@ -22,7 +22,7 @@ def next_take(room: Room) -> None:
 
 def _step(room: Room, by: int) -> None:
     if not room.prompter.step(by):
-        room.say("There is no other take of this spot yet: Ctrl+R asks for one.")
+        room.flash(f"There is no other take of this spot yet: {room.key('page.another')} asks for one.")
     room.refresh_lines()
 
 

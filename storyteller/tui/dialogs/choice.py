@@ -34,7 +34,7 @@ class Choice(Dialog[str]):
     """Asks; returns the `value` of the answer. Arrow keys and Enter, the letter, or the mouse choose.
 
     `unasked`: it comes by itself, perhaps into the middle of a sentence. What is typed in its first moment, and
-    what follows that at once, was meant for the page and answers nothing.
+    what follows other letters at once, was meant for the page and answers nothing.
     """
 
     FIRST_MOMENT_S: ClassVar[float] = 0.4  # shorter than anyone reads a question in
@@ -78,6 +78,8 @@ class Choice(Dialog[str]):
                 event.stop()
                 self.dismiss(answer.value)
                 return
+        if event.is_printable:
+            self._hear_nothing_yet()
 
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
@@ -87,11 +89,15 @@ class Choice(Dialog[str]):
 
     def _meant(self) -> bool:
         """Whether what was pressed now is an answer."""
-        now = time.monotonic()
-        if now >= self._not_before:
+        if time.monotonic() >= self._not_before:
             return True
-        self._not_before = max(self._not_before, now + self.FIRST_MOMENT_S / 2)
+        self._hear_nothing_yet()
         return False
+
+    def _hear_nothing_yet(self) -> None:
+        """Somebody types a sentence: what follows at once belongs to it."""
+        if self._unasked:
+            self._not_before = max(self._not_before, time.monotonic() + self.FIRST_MOMENT_S / 2)
 
 
 def _label(answer: Answer) -> Content:
