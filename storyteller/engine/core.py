@@ -14,7 +14,7 @@ import torch
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_model
 from storyteller.engine.context import Prompt, assemble, prompt_of_ids, shown_text
-from storyteller.engine.decode import Decoding, Voices, likeliest
+from storyteller.engine.decode import Decoding, likeliest
 from storyteller.engine.device import is_out_of_memory, set_threads
 from storyteller.engine.healing import continuing_mask
 from storyteller.engine.lanes import Interrupted
@@ -25,6 +25,7 @@ from storyteller.engine.score import scored, token_logprobs
 from storyteller.engine.searching import Searching
 from storyteller.engine.settings import SamplerSettings
 from storyteller.engine.take import Take
+from storyteller.engine.voices import Voices
 from storyteller.errors import EngineError, UserError
 
 if TYPE_CHECKING:
@@ -159,9 +160,7 @@ class Core:
             logits = lanes.logits_after(len(prompt.ids), len(prompt.ids))[0]
         except (RuntimeError, MemoryError) as error:
             raise self._out_of_memory(error, model) from error
-        only = continuing_mask(
-            model.tokens, prompt.typed
-        )  # a space at the end is half of the token asked for
+        only = continuing_mask(model.tokens, prompt.typed)  # a space, which is half of the token asked for
         if only is not None:
             logits = logits.masked_fill(~only.to(logits.device), -torch.inf)
         size = len(prompt.typed)

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from storyteller.engine.context import block_of
 from storyteller.engine.device import is_out_of_memory, release_memory
 from storyteller.engine.healing import continuing_mask, take_over_chances
-from storyteller.engine.lanes import Interrupted, without_block
+from storyteller.engine.lanes import Interrupted
 from storyteller.engine.protocol import Alternative, Notice, Rewound, Token
 from storyteller.engine.sampling import Choice, draw, uniform
 
@@ -19,109 +18,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.cancel import CancelSignal
-    from storyteller.engine.context import Prompt
-    from storyteller.engine.lanes import Lanes
     from storyteller.engine.protocol import Finish, Generate, GenerateEvent
     from storyteller.engine.take import Take
     from storyteller.engine.tokens import Tokens
+    from storyteller.engine.voices import Voices
 
 ONE_BY_ONE = "There was not enough memory for all takes at once; they are written one after another."
-
-
-class Voices:
-    """The model the takes come from and, where the settings ask, its second opinions: all read the same tokens.
-
-    Attributes:
-        prompts: what each was shown before the takes, the model's own first.
-    """
-
-    def __init__(
-        self,
-        main: Lanes,
-        prompt: Prompt,
-        *,
-        negative: tuple[Lanes, Prompt] | None = None,
-        base: tuple[Lanes, Prompt] | None = None,
-    ) -> None:
-        given = {"main": (main, prompt), "negative": negative, "base": base}
-        self._names = [name for name, voice in given.items() if voice is not None]
-        voices = [voice for voice in given.values() if voice is not None]
-        self._lanes = [lanes for lanes, _ in voices]
-        self.prompts = [prompt for _, prompt in voices]
-        self.tail = prompt.tail
-
-    @property
-    def device(self) -> torch.device:
-        """Where they run."""
-        return self._lanes[0].network.device
-
-    def reusable(self) -> int:
-        """How many tokens of the prompt need not be read."""
-        prompt = self.prompts[0]
-        return min(len(prompt.ids), self._lanes[0].reusable((*prompt.ids, *self.tail)))
-
-    def show(self, cancel: CancelSignal) -> list[dict[str, Tensor]]:
-        """Read the prompts and the unfinished word after them.
-
-        Returns:
-            for each position from the prompt's end to the word's, the logits (vocab,) by voice.
-
-        Raises:
-            Interrupted: all was cancelled.
-        """
-        rows: list[Tensor] = []
-        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
-            ids = (*prompt.ids, *self.tail)
-            lanes.show(ids, lambda: cancel.all_cancelled)
-            rows.append(lanes.logits_after(len(prompt.ids), len(ids)))
-        return self._by_position(rows)
-
-    def split(self, kept: Sequence[int], room: int) -> None:
-        """Begin lanes, each with the first `kept[i]` tokens of the unfinished word."""
-        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
-            lanes.split([len(prompt.ids) + count for count in kept], room)
-
-    def resume(self, ids: Sequence[int], cancel: CancelSignal) -> None:
-        """One lane, which holds the prompt and `ids` after it, less what the window has no room for.
-
-        Raises:
-            Interrupted: all was cancelled.
-        """
-        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
-            held = self._fitted(lanes, prompt, ids)
-            lanes.show(held, lambda: cancel.all_cancelled)
-            lanes.split([len(held)], room=1)
-
-    def step(self, tokens: Sequence[int]) -> list[dict[str, Tensor]]:
-        """Append a token to every lane; for each lane, the logits (vocab,) after it by voice."""
-        rows = []
-        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
-            if max(map(lanes.length, range(len(tokens)))) >= lanes.window:
-                lanes.slide(prompt.fixed, block_of(lanes.window))
-            rows.append(lanes.decode(tokens))
-        return self._by_position(rows)
-
-    def drop(self, lane: int, count: int, left: Sequence[int]) -> None:
-        """Take `count` tokens off `lane`, which leaves it `left` after the prompt."""
-        for lanes, prompt in zip(self._lanes, self.prompts, strict=True):
-            if count < lanes.length(lane) - prompt.fixed:
-                lanes.drop(lane, count)
-            else:  # the window has slid past the place to go back to
-                lanes.replace(lane, self._fitted(lanes, prompt, left))
-
-    def retire(self, lane: int) -> None:
-        """Decode `lane` no more; the last one takes its number."""
-        for lanes in self._lanes:
-            lanes.retire(lane)
-
-    def _fitted(self, lanes: Lanes, prompt: Prompt, ids: Sequence[int]) -> Sequence[int]:
-        whole = (*prompt.ids, *ids)
-        if len(whole) < lanes.window:
-            return whole
-        return without_block(whole, prompt.fixed, block_of(lanes.window), lanes.window)
-
-    def _by_position(self, rows: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        return [dict(zip(self._names, row, strict=True)) for row in zip(*rows, strict=True)]
 
 
 class Decoding:
@@ -172,8 +74,6 @@ class Decoding:
                 yield from self._run_together(voices, [take])
 
     def _run_together(self, voices: Voices, takes: list[Take]) -> Iterator[GenerateEvent]:
-        lanes = list(takes)
-        opening: list[dict[str, Tensor]] = []
         try:
             opening = voices.show(self._cancel)
             for take in takes:
@@ -183,14 +83,15 @@ class Decoding:
                 voices.resume(lanes[0].ids[:-1], self._cancel)
             elif lanes:
                 voices.split([len(take.ids) - 1 for take in lanes], self._max_tokens)
-        except Interrupted:
-            pass
-        while lanes:
-            yield from self._retire_ended(voices, lanes)
-            if lanes:
-                rows = voices.step([take.ids[-1] for take in lanes])
+            while True:
+                yield from self._retire_ended(voices, lanes)
+                if not lanes:
+                    return
+                rows = voices.step([take.ids[-1] for take in lanes], self._cancel)
                 for lane in sorted(range(len(lanes)), key=lambda lane: lanes[lane].index):
                     yield from self._go_on(voices, lanes[lane], lane, rows[lane], opening)
+        except Interrupted:
+            yield from self._end_all("cancelled")
 
     def _retire_ended(self, voices: Voices, lanes: list[Take]) -> Iterator[GenerateEvent]:
         """Let go of takes that ended or are not wanted any more; the last lane takes the place of one that goes."""

@@ -36,11 +36,6 @@ class Detokeniser:
         self._begin()
 
     @property
-    def sent(self) -> int:
-        """Characters returned so far."""
-        return self._sent
-
-    @property
     def text(self) -> str:
         """All that is whole characters so far, what is still held back included, up to a stop string."""
         return self._text

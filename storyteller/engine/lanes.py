@@ -155,12 +155,16 @@ class Lanes:
             self._branches.retire(lane)
 
     @torch.inference_mode()
-    def slide(self, fixed: int, block: int) -> None:
+    def slide(self, fixed: int, block: int, cancelled: Callable[[], bool] = never) -> None:
         """Make room: every lane loses `block` tokens (or half of what it has) after its first `fixed` ones.
 
         Positions are learned, so what stood behind them is read again.
+
+        Raises:
+            Interrupted: `cancelled` said so; the lanes are lost.
         """
-        self._hold([without_block(ids, fixed, block, self.window) for ids in self._sequences()])
+        sequences = [without_block(ids, fixed, block, self.window) for ids in self._sequences()]
+        self._hold(sequences, cancelled)
 
     # What searches ask besides
 
@@ -201,19 +205,21 @@ class Lanes:
             return [list(self._trunk.ids)]
         return [[*self._trunk.ids, *own] for own in self._branches.ids[: self._branches.active]]
 
-    def _hold(self, sequences: list[list[int]]) -> None:
+    def _hold(self, sequences: list[list[int]], cancelled: Callable[[], bool] = never) -> None:
         """Make the lanes hold `sequences`, which share a beginning or not, reading what the cache does not hold."""
         if self._branches is None:
-            self.show(sequences[0])
+            self.show(sequences[0], cancelled)
             return
         shared = min(_common(sequences[0], other) for other in sequences)
         self._branches = None
-        self.show(sequences[0][:shared])
+        self.show(sequences[0][:shared], cancelled)
         longest = max(map(len, sequences))
         self._branches = Branches(
             self._network, self._trunk, rows=len(sequences), capacity=longest - shared + 1
         )
         for start in range(shared, longest, self._chunk):
+            if cancelled():
+                raise Interrupted
             self._branches.extend([ids[start : start + self._chunk] for ids in sequences])
 
     def _fold(self, ids: Sequence[int]) -> None:

@@ -97,7 +97,7 @@ class LoadedModel:
     @property
     def adapter_names(self) -> tuple[str, ...]:
         """Adapters that can be asked for by name."""
-        return tuple(sorted({*self._adapter_folders}))
+        return tuple(sorted(self._adapter_folders))
 
     def lanes(self, role: str, network: Network) -> Lanes:
         """The cache kept for `role` (the model itself, a second opinion), speaking with `network`."""

@@ -197,7 +197,8 @@ class Rewound(Message, frozen=True, kw_only=True, tag="rewound"):
 class TakeDone(Message, frozen=True, kw_only=True, tag="take_done"):
     """A take ended. `text` is all of it, the authority over what was streamed.
 
-    It extends or shortens the streamed text: an unfinished sentence is cut here.
+    It extends or shortens the streamed text: an unfinished sentence is cut here. `ids` go on where `Began.ids`
+    end, so they begin by saying again what was typed of an unfinished word, which `text` leaves out.
     """
 
     id: str

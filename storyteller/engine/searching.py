@@ -83,7 +83,7 @@ class Searching:
         """One continuation, said by every take as it is found."""
         if len(self._takes) > 1:
             yield Notice(message=ONE_ANSWER, id=self._id)
-        said = self._takes[0].ids  # not empty where an earlier run failed
+        said = max((take.ids for take in self._takes), key=len)  # not empty where an earlier run failed
         chosen = contrastive_search(
             lanes,
             (*prompt.ids, *said),

@@ -86,7 +86,7 @@ class StopRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """When a take ends.
 
     Attributes:
-        max_tokens: at most so many tokens.
+        max_tokens: at most so many tokens, those not counted that only say an unfinished word again.
         stop: texts that end the take; they are not part of it.
         end_at_sentence: end at the first sentence end once `max_tokens` minus a margin is reached, and
             cut an unfinished sentence off a take that ran to its length, unless that leaves nothing.

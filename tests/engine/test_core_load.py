@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -220,3 +223,21 @@ def test_fields_that_invite_to_run_code_are_ignored(make_model: Callable[..., Pa
     )
     (folder / "modeling.py").write_text("raise SystemExit('this was run')")
     assert takes_of(Room(folder).generate("The sea"))
+
+
+def test_the_engine_loads_no_library_it_can_do_without() -> None:
+    code = "import sys, storyteller.engine.core; print([n for n in ('transformers', 'peft', 'textual', 'rich') if n in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_threads_that_wait_do_not_spin() -> None:
+    """Read by OpenMP when torch is loaded, so it must be set by then; what the user set stays."""
+    code = "import os, storyteller.engine; print(os.environ['OMP_WAIT_POLICY'])"
+    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        environment |= {"OMP_WAIT_POLICY": given} if given else {}
+        shown = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        )
+        assert shown.stdout.strip() == expected

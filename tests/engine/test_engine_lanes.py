@@ -175,6 +175,18 @@ def test_a_long_prefill_stops_between_chunks_and_keeps_what_it_read(lanes: Lanes
         lanes._chunk = 128
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_slide_stops_when_it_is_cancelled_and_the_cache_goes_on(lanes: Lanes, count: int) -> None:
+    ids = numbers(60)
+    lanes.show(ids)
+    lanes.split([60] * count, 8)
+    lanes.decode([1, 2][:count])
+    with pytest.raises(Interrupted):
+        lanes.slide(0, 16, lambda: True)
+    lanes.show(ids)
+    assert close(lanes.logits_after(60, 60)[0], afresh(lanes, ids))
+
+
 Step = st.one_of(
     st.tuples(st.just("show"), st.integers(1, 50), st.integers(0, 3)),
     st.tuples(st.just("split"), st.integers(1, 4), st.just(0)),

@@ -1,0 +1,113 @@
+"""The model and its second opinions, stepping the same lanes: one interface to one or several networks and caches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from storyteller.engine.context import block_of
+from storyteller.engine.lanes import without_block
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import Tensor
+
+    from storyteller.engine.cancel import CancelSignal
+    from storyteller.engine.context import Prompt
+    from storyteller.engine.lanes import Lanes
+
+
+class Voices:
+    """The model the takes come from and, where the settings ask, its second opinions: all read the same tokens.
+
+    Attributes:
+        tail: the usual spelling of the word the prompts break off in, which all are shown after their prompts.
+    """
+
+    def __init__(
+        self,
+        main: Lanes,
+        prompt: Prompt,
+        *,
+        negative: tuple[Lanes, Prompt] | None = None,
+        base: tuple[Lanes, Prompt] | None = None,
+    ) -> None:
+        given = {"main": (main, prompt), "negative": negative, "base": base}
+        self._names = [name for name, voice in given.items() if voice is not None]
+        voices = [voice for voice in given.values() if voice is not None]
+        self._lanes = [lanes for lanes, _ in voices]
+        self._prompts = [prompt for _, prompt in voices]
+        self.tail = prompt.tail
+
+    @property
+    def device(self) -> torch.device:
+        """Where they run."""
+        return self._lanes[0].network.device
+
+    def show(self, cancel: CancelSignal) -> list[dict[str, Tensor]]:
+        """Read the prompts and the unfinished word after them.
+
+        Returns:
+            for each position from the prompt's end to the word's, the logits (vocab,) by voice.
+
+        Raises:
+            Interrupted: all was cancelled.
+        """
+        rows: list[Tensor] = []
+        for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
+            ids = (*prompt.ids, *self.tail)
+            lanes.show(ids, lambda: cancel.all_cancelled)
+            rows.append(lanes.logits_after(len(prompt.ids), len(ids)))
+        return self._by_position(rows)
+
+    def split(self, kept: Sequence[int], room: int) -> None:
+        """Begin lanes, each with the first `kept[i]` tokens of the unfinished word."""
+        for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
+            lanes.split([len(prompt.ids) + count for count in kept], room)
+
+    def resume(self, ids: Sequence[int], cancel: CancelSignal) -> None:
+        """One lane, which holds the prompt and `ids` after it, less what the window has no room for.
+
+        Raises:
+            Interrupted: all was cancelled.
+        """
+        for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
+            held = self._fitted(lanes, prompt, ids)
+            lanes.show(held, lambda: cancel.all_cancelled)
+            lanes.split([len(held)], room=1)
+
+    def step(self, tokens: Sequence[int], cancel: CancelSignal) -> list[dict[str, Tensor]]:
+        """Append a token to every lane; for each lane, the logits (vocab,) after it by voice.
+
+        Raises:
+            Interrupted: all was cancelled while a full window was read again.
+        """
+        rows = []
+        for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
+            if max(map(lanes.length, range(len(tokens)))) >= lanes.window:
+                lanes.slide(prompt.fixed, block_of(lanes.window), lambda: cancel.all_cancelled)
+            rows.append(lanes.decode(tokens))
+        return self._by_position(rows)
+
+    def drop(self, lane: int, count: int, left: Sequence[int]) -> None:
+        """Take `count` tokens off `lane`, which leaves it `left` after the prompt."""
+        for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
+            if count < lanes.length(lane) - prompt.fixed:
+                lanes.drop(lane, count)
+            else:  # the window has slid past the place to go back to
+                lanes.replace(lane, self._fitted(lanes, prompt, left))
+
+    def retire(self, lane: int) -> None:
+        """Decode `lane` no more; the last one takes its number."""
+        for lanes in self._lanes:
+            lanes.retire(lane)
+
+    def _fitted(self, lanes: Lanes, prompt: Prompt, ids: Sequence[int]) -> Sequence[int]:
+        whole = (*prompt.ids, *ids)
+        if len(whole) < lanes.window:
+            return whole
+        return without_block(whole, prompt.fixed, block_of(lanes.window), lanes.window)
+
+    def _by_position(self, rows: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        return [dict(zip(self._names, row, strict=True)) for row in zip(*rows, strict=True)]
