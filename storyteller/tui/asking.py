@@ -13,7 +13,7 @@ from storyteller.engine.protocol import AdapterWeight, Prepare
 from storyteller.errors import SettingsError
 from storyteller.tui.editor.messages import AnotherRequested, ContinueRequested, EscapePressed
 from storyteller.tui.finding import FindingDesk
-from storyteller.tui.manner import Manner
+from storyteller.tui.manner import Manner, with_preset
 from storyteller.tui.pauses import Pauses, may_offer
 from storyteller.tui.prompter import Prompter
 from storyteller.tui.stream import (
@@ -32,6 +32,7 @@ from storyteller.uuid7 import uuid7
 if TYPE_CHECKING:
     from textual.timer import Timer
 
+    from storyteller.engine.presets import Preset
     from storyteller.genres import Genre
     from storyteller.tui.lanes import Lanes
     from storyteller.tui.live import LiveTake
@@ -86,9 +87,10 @@ class AskingDesk(FindingDesk):
             end_at_sentence=settings.end_at_sentence,
         )
 
-    def use_genre(self, genre: Genre) -> None:
-        """The model writes in `genre` from now on."""
-        self.manner = replace(self.manner, genre=genre.name, header=genre.prompt_hint)
+    def use_genre(self, genre: Genre, preset: Preset | None) -> None:
+        """The model writes in `genre` from now on, with `preset` if one comes with it."""
+        manner = replace(self.manner, genre=genre.name, header=genre.prompt_hint)
+        self.manner = manner if preset is None else with_preset(manner, preset)
         self._use_adapters()
         self.refresh_lines()
 

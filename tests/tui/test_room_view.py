@@ -154,6 +154,7 @@ async def test_the_genre_is_picked_and_kept(novel: Path) -> None:
         await room.press("p", "o", "e", "t", "enter")
         await room.until(lambda: room.room.manner.genre == "poetry")
         assert "poetry" in room.line("status")
+        assert room.room.manner.preset.name == "poem"
         assert load_settings()[0].genre == "poetry"
 
 

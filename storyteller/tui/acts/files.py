@@ -109,7 +109,7 @@ async def may_leave(room: Room) -> bool:
             [
                 Answer("save", "s", "save them"),
                 Answer("discard", "d", "throw them away"),
-                Answer("later", "k", "keep them for next time: opening this file will offer them"),
+                Answer("later", "k", "keep them for next time"),
             ],
             leave="stay",
         )

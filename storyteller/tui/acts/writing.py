@@ -23,7 +23,7 @@ async def pick_genre(room: Room) -> None:
     from storyteller.tui.dialogs.picker import Picker, Row
 
     try:
-        genres = load_genres()
+        genres, presets = load_genres(), load_presets()
     except SettingsError as error:
         room.say(error.message, alarm=True)
         return
@@ -39,7 +39,8 @@ async def pick_genre(room: Room) -> None:
     ]
     picked = await room.asked(Picker("Genre", rows, picked=room.manner.genre))
     if picked is not None:
-        room.use_genre(genres[picked])
+        own = room.storyteller.settings.preset  # chosen by the writer, it stays
+        room.use_genre(genres[picked], presets.get(genres[picked].preset) if own is None else None)
         room.storyteller.keep_setting("genre", picked)
 
 
