@@ -148,7 +148,8 @@ class AskingDesk(FindingDesk):
     def _escape_pressed(self) -> None:
         prompter = self.prompter
         if prompter.hide():
-            self.flash("It writes on out of sight: Tab shows it, Esc stops it.")
+            show, stop = self.key("page.continue"), self.key("page.escape")
+            self.flash(f"It writes on out of sight: {show} shows it, {stop} stops it.")
         elif prompter.asking is not None:
             if prompter.hidden is not None:
                 self.witness.did("reject", prompter.hidden)

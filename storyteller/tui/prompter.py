@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Spot:
-    """One generation of the feedback log: a place, a prompt and a manner. Asked again, it counts its takes on."""
+    """One generation of the feedback log: a place, a prompt, a manner and a mix. Asked again, it counts its takes on."""
 
     generation: str
     anchor: int
     context: Context
     manner: Manner
+    adapters: tuple[AdapterWeight, ...]
     takes: int = 0
 
 
@@ -89,6 +90,7 @@ class Prompter:
         unless this one goes `beside` them.
         """
         if not beside:
+            self.hidden = None
             for generation in list(self._open):
                 self.closed(generation)
         anchor, context = self.page.settled_cursor, self.context(manner)
@@ -303,16 +305,14 @@ class Prompter:
 
     # Inside
 
-    def _asking_of(self, generation: str) -> Asking | None:
-        return self._open.get(generation)
-
     def _streams(self, take: LiveTake) -> bool:
         return any(take in asking.lanes for asking in self._open.values())
 
     def _spot_of(self, anchor: int, context: Context, manner: Manner) -> Spot:
+        asked = (anchor, context, manner, self.adapters)
         spot = self._spot
-        if spot is None or (spot.anchor, spot.context, spot.manner) != (anchor, context, manner):
-            spot = self._spot = Spot(uuid7(), anchor, context, manner)
+        if spot is None or (spot.anchor, spot.context, spot.manner, spot.adapters) != asked:
+            spot = self._spot = Spot(uuid7(), *asked)
         return spot
 
     def _new_take(self, request: Generate, lane: int, spot: Spot) -> LiveTake:

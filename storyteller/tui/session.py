@@ -12,6 +12,7 @@ from storyteller.manuscript.lock import DocumentLock
 from storyteller.manuscript.recovery import find_recoveries
 from storyteller.manuscript.save import SaveFailed, disk_state, save, sweep_orphans
 from storyteller.text import display_line
+from storyteller.uuid7 import uuid7
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ class DocumentSession:
     def __init__(
         self, path: Path | None, text: str, encoding: Encoding, fingerprint: Fingerprint | None
     ) -> None:
+        self.id = uuid7()
         self.path = path
         self.encoding = encoding
         self.read_only: str | None = None  # why it cannot be saved here, as a sentence

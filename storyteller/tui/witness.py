@@ -128,8 +128,10 @@ class Witness:
         return self.did("undo_accept", take, piece.start, piece.end)
 
     def refused(self, kind: Kind, take: LiveTake, offset: int, text: str) -> asyncio.Future[bool]:
-        """What was provisional of `take`, `text`, is gone; what is written at `offset` now is in its place."""
-        self.conclude("")
+        """What was provisional of `take`, `text`, is gone; what is written at `offset` now is in its place.
+
+        Call `conclude` before, for the refusal before this one.
+        """
         self._instead = _Instead(take, Place(offset, offset), self._clock())
         start = len(take.offer.kept)
         return self.did(kind, take, start, start + len(text))
