@@ -81,6 +81,11 @@ class Braid(OverRoom[Kept]):
         super().on_mount()
         self.watch(self.query_one("#lanes"), "scroll_y", self._note_seen, init=False)
 
+    def on_resize(self) -> None:
+        """Lines of another width need another number of rows."""
+        self._wanted = 0
+        super().on_resize()
+
     def on_unmount(self) -> None:
         """However it ended: what was seen is seen no more."""
         self._part()
@@ -99,10 +104,7 @@ class Braid(OverRoom[Kept]):
         area, lanes = self.query_one("#lanes", Container), self.lanes
         found = self._lay_out(area)
         for view in self.views:
-            current = view.lane is lanes.lane
-            view.show(lanes.caption(view.lane), current=current, boxed=found.boxed)
-            if current and found.scrolled:
-                view.scroll_visible(animate=False)
+            view.show(lanes.caption(view.lane), current=view.lane is lanes.lane, boxed=found.boxed)
         self._note_seen()
 
     def _lay_out(self, area: Container) -> Plan:
@@ -142,6 +144,7 @@ class Braid(OverRoom[Kept]):
         """Another lane."""
         self.lanes.move(by)
         self.draw()
+        self.views[self.lanes.current].scroll_visible(animate=False)
 
     def action_word(self, by: int) -> None:
         """Keep a word more or less of this lane."""
