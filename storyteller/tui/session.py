@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from storyteller.manuscript.fingerprint import Fingerprint
     from storyteller.manuscript.lock import Owner
     from storyteller.manuscript.recovery import Recovery
-    from storyteller.manuscript.save import DiskState
+    from storyteller.manuscript.save import DiskState, Saved
 
 UNTITLED: Final = "untitled"
 Cursor = tuple[int, int]
@@ -133,14 +133,7 @@ class DocumentSession:
             moving = target != self.path
             self.edited(text, cursor)
             try:
-                saved = await asyncio.to_thread(
-                    save,
-                    target,
-                    text,
-                    self.encoding,
-                    expected=None if moving else self._fingerprint,
-                    overwrite=overwrite,
-                )
+                saved = await asyncio.to_thread(self._write, target, text, overwrite=overwrite)
             except SaveFailed as error:
                 if error.on_disk is not None and not moving:
                     self._fingerprint = error.on_disk
@@ -154,6 +147,13 @@ class DocumentSession:
                 self._journal.saved(text, saved.fingerprint)
             self.dirty = False
             return saved.notes
+
+    def _write(self, target: Path, text: str, *, overwrite: bool) -> Saved:
+        """In a thread: the journal first, so that a crash from here on finds it level with the file."""
+        if self._journal is not None:
+            self._journal.flush()
+        expected = self._fingerprint if target == self.path else None
+        return save(target, text, self.encoding, expected=expected, overwrite=overwrite)
 
     async def reload(self) -> str:
         """The text as it stands on disk now, which becomes the saved one.
