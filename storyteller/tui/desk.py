@@ -105,6 +105,10 @@ class Desk(Screen[None], inherit_bindings=False):
         """The keys in force."""
         return self.storyteller.keymap
 
+    def key(self, act_id: str) -> str:
+        """The key of an act as the hint line writes it."""
+        return self.keymap.shown(BY_ID[act_id])
+
     @property
     def document_name(self) -> str:
         """What the feedback log calls the document."""
