@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual.events import Key
 
+from storyteller.engine.protocol import Generate
 from tests.stubs.open_room import OpenRoom, open_room
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ def burst(room: OpenRoom, *keys: tuple[str, str | None]) -> None:
         room.app.post_message(Key(key, character))
 
 
+def asked_after(room: OpenRoom) -> str:
+    """The text that the engine was asked to continue."""
+    request = room.engine.received[-1]
+    assert isinstance(request, Generate)
+    return request.context.text
+
+
 def typed(text: str) -> list[tuple[str, str | None]]:
     return [("space" if letter == " " else letter, letter) for letter in text]
 
@@ -26,7 +34,7 @@ async def test_tab_right_behind_a_word_asks_after_the_word() -> None:
     async with open_room(script=[" and went."]) as room:
         burst(room, *typed("She rose"), ("tab", "\t"))
         await room.until(lambda: room.room.prompter.asking)
-        assert room.engine.received[-1].context.text == "She rose"
+        assert asked_after(room) == "She rose"
 
 
 async def test_tab_right_behind_a_movement_asks_where_the_caret_came_to(tmp_path: Path) -> None:
@@ -35,7 +43,7 @@ async def test_tab_right_behind_a_movement_asks_where_the_caret_came_to(tmp_path
     async with open_room(story, script=[" and went."]) as room:
         burst(room, ("ctrl+end", None), ("tab", "\t"))
         await room.until(lambda: room.room.prompter.asking)
-        assert room.engine.received[-1].context.text == "First.\n\nLast"
+        assert asked_after(room) == "First.\n\nLast"
 
 
 async def test_tab_right_behind_another_letter_asks_anew_and_accepts_nothing() -> None:
