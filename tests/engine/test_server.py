@@ -314,7 +314,9 @@ def test_the_death_of_its_parent_ends_it_though_stdin_stays_open(tmp_path: Path)
         assert hello.pid != engine.process.pid
         begun_and_deaf(engine, tmp_path)
         engine.process.kill()
-        rest = engine.output.read()  # returns when the last process that can write there is gone; we hold its stdin
+        rest = (
+            engine.output.read()
+        )  # returns when the last process that can write there is gone; we hold its stdin
         assert b"done" not in rest
 
 

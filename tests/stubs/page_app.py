@@ -34,7 +34,6 @@ class PageApp(App[None]):
     def on_mount(self) -> None:
         self.page.focus()
 
-
     def heard_of(self, kind: type[Heard]) -> list[Heard]:
         """The messages of one kind, in order."""
         return [message for message in self.heard if isinstance(message, kind)]
