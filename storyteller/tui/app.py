@@ -20,7 +20,7 @@ from storyteller.text import display_text
 from storyteller.tui.acts import ACTS
 from storyteller.tui.driver import HungUp, RepaintWanted, TerminalDriver
 from storyteller.tui.keymap import load_keymap
-from storyteller.tui.keyorder import caught_up
+from storyteller.tui.keyorder import TAKE_LETTERS, caught_up
 from storyteller.tui.log import describe
 from storyteller.tui.model_state import ModelState, after
 from storyteller.tui.room import Room
@@ -133,10 +133,18 @@ class StorytellerApp(App[None], inherit_bindings=False):
             self.push_screen(CommandPalette(placeholder="What would you like to do?"))
 
     async def on_event(self, event: Event) -> None:
-        """Our keys wait until the page has dealt with the letters before them."""
-        if isinstance(event, Key) and not event.is_forwarded and not event.is_printable and self.focused:
-            await caught_up(self.focused)
+        """Keys take effect in the order they were pressed: see `keyorder`."""
+        if isinstance(event, Key) and not event.is_forwarded and await self._did_at_once(event):
+            return
         await super().on_event(event)
+
+    async def _did_at_once(self, key: Key) -> bool:
+        """Do what a key is bound to, after the letters before it and before those behind it; False where it is not."""
+        focused = self.focused
+        if focused is None or not self.app_focus or (key.is_printable and isinstance(focused, TAKE_LETTERS)):
+            return False
+        await caught_up(focused)
+        return await self._check_bindings(key.key, priority=True) or await self._check_bindings(key.key)
 
     # What is said
 

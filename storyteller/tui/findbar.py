@@ -69,7 +69,13 @@ class FindBar(Vertical):
         with Horizontal(id="replace-row"):
             yield Static("with ", classes="label", markup=False)
             yield Input(id="replace-text", select_on_focus=True)
+        yield Static(id="find-alarm", markup=False)
         yield Static(id="find-switches", markup=False)
+
+    @property
+    def replacing(self) -> bool:
+        """Whether there is a line for what to put in the place of what is found."""
+        return self.has_class("-replacing")
 
     @property
     def wanted(self) -> Query:
@@ -88,10 +94,10 @@ class FindBar(Vertical):
         self._look()
 
     def report(self, found: str, *, alarm: bool = False) -> None:
-        """How many matches, or why there are none."""
-        count = self.query_one("#find-count", Static)
-        count.set_class(alarm, "-alarm")
-        count.update(Content(display_line(found)))
+        """How many matches; with `alarm`, why none can be looked for, on a line of its own."""
+        self.query_one("#find-count", Static).update(Content("" if alarm else display_line(found)))
+        self.query_one("#find-alarm", Static).update(Content(display_line(found) if alarm else ""))
+        self.set_class(alarm, "-alarm")
 
     def action_leave(self) -> None:
         """Back to the page."""
@@ -100,7 +106,7 @@ class FindBar(Vertical):
 
     def action_other_field(self) -> None:
         """From what to find to what to put there, and back."""
-        if self.has_class("-replacing"):
+        if self.replacing:
             find, with_ = self.query_one("#find-text", Input), self.query_one("#replace-text", Input)
             (find if with_.has_focus else with_).focus()
 
@@ -122,7 +128,7 @@ class FindBar(Vertical):
 
     def action_replace_all(self) -> None:
         """Every match, as one step of the history."""
-        if self.has_class("-replacing"):
+        if self.replacing:
             self.post_message(self.Replaced(self.query_one("#replace-text", Input).value, everywhere=True))
 
     @on(Input.Changed, "#find-text")

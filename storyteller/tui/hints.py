@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from storyteller.tui.keymap import KeyMap
 
 State = Literal[
-    "idle", "loading", "streaming", "ready", "hidden", "braided", "selection", "finding", "reading"
+    "idle",
+    "loading",
+    "streaming",
+    "ready",
+    "hidden",
+    "braided",
+    "selection",
+    "finding",
+    "replacing",
+    "reading",
 ]
 
 HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
@@ -52,8 +61,12 @@ HINTS: Final[Mapping[State, tuple[tuple[str, str], ...]]] = {
     "selection": (("page.copy", "copy"), ("page.cut", "cut"), ("page.paste", "paste over it")),
     "reading": (("file.save_as", "save a copy"),),
     "finding": (),
+    "replacing": (),
 }
-FINDING: Final = ("Enter next", "↑ previous", "^R replace all", "Esc back")
+FINDING: Final = {
+    "finding": ("Enter next", "↑ previous", "Esc back"),
+    "replacing": ("Enter next; replace it", "↑ previous", "^R replace all", "Tab other line", "Esc back"),
+}
 BRAID: Final = (
     ("braid.drop", "drop", 5),
     ("braid.replace", "replace", 4),
@@ -78,8 +91,8 @@ def hint_pieces(
     state: State, acts: Mapping[str, Act], keymap: KeyMap, *, leave_out: frozenset[str] = frozenset()
 ) -> tuple[list[Piece], list[Piece]]:
     """The left and right pieces of the hint line. Acts that do not exist or have no key are not named."""
-    if state == "finding":
-        return [Piece(words, rank=-place) for place, words in enumerate(FINDING)], []
+    if state in FINDING:
+        return [Piece(words, rank=-place) for place, words in enumerate(FINDING[state])], []
     named = [item for item in HINTS[state] if item[0] not in leave_out]
     left = [
         Piece(f"{key} {word}", rank=len(named) - place)

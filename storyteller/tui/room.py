@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual import on
+from textual.events import ScreenResume
 
 from storyteller.manuscript.provenance import Provenance
 from storyteller.manuscript.segments import count_words
@@ -20,6 +21,7 @@ from storyteller.tui.editor.messages import (
     OfferRejected,
     OfferTaken,
 )
+from storyteller.tui.findbar import FindBar
 from storyteller.tui.hints import State, hint_pieces
 from storyteller.tui.over import OverRoom, RoomChanged
 from storyteller.tui.standing import Writing, status_pieces
@@ -169,12 +171,20 @@ class Room(AskingDesk):
     # The lines
 
     def refresh_lines(self) -> None:
-        """Draw the lines as things stand, and let whatever is over the room draw itself."""
-        super().refresh_lines()
-        if self.is_attached:
-            for screen in self.app.screen_stack:
-                if isinstance(screen, OverRoom):
-                    screen.post_message(RoomChanged())
+        """Draw the lines as things stand, or let the screen over the room do that.
+
+        Whatever changes under a screen makes Textual paint all of that screen again.
+        """
+        stack = self.app.screen_stack if self.is_attached else []
+        over = [screen for screen in stack if isinstance(screen, OverRoom)]
+        for screen in over:
+            screen.post_message(RoomChanged())
+        if not over:
+            super().refresh_lines()
+
+    @on(ScreenResume)
+    def _in_sight_again(self) -> None:
+        self.refresh_lines()
 
     def status_pieces(self) -> tuple[list[Piece], list[Piece]]:
         """Genre, model, take, preset, place."""
@@ -205,7 +215,7 @@ class Room(AskingDesk):
         """What the hint line is about."""
         page, prompter = self.page, self.prompter
         if self.finding:
-            return "finding"
+            return "replacing" if self.query_one(FindBar).replacing else "finding"
         if page.offer is not None and page.offer_open:
             return "streaming" if page.offer.streaming else "ready"
         if prompter.asking is not None and prompter.hidden is not None:

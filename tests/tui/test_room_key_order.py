@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.events import Key
 
 from storyteller.engine.protocol import Generate
+from storyteller.tui.dialogs.manner import MannerDialog
 from tests.stubs.open_room import OpenRoom, open_room
 
 if TYPE_CHECKING:
@@ -53,3 +54,48 @@ async def test_tab_right_behind_another_letter_asks_anew_and_accepts_nothing() -
         burst(room, ("x", "x"), ("tab", "\t"))
         await room.until(lambda: room.room.prompter.asking)
         assert room.text == "ax"
+
+
+async def test_letters_right_behind_a_movement_come_where_the_caret_went(tmp_path: Path) -> None:
+    story = tmp_path / "story.md"
+    story.write_text("First.\n\nLast", encoding="utf-8")
+    async with open_room(story) as room:
+        burst(
+            room,
+            ("ctrl+end", None),
+            *typed(" words"),
+            ("left", None),
+            *typed("x"),
+            ("home", None),
+            *typed("y"),
+        )
+        await room.until(lambda: "y" in room.text)
+        assert room.text == "First.\n\nyLast wordxs"
+
+
+async def test_what_is_mistyped_and_mended_in_one_breath_is_mended() -> None:
+    async with open_room() as room:
+        mend = [("backspace", "\x7f")] * 2
+        burst(room, *typed("teh"), *mend, *typed("he lamp"), ("enter", "\r"), *typed("b"), ("ctrl+z", None))
+        await room.until(lambda: "\n" in room.text)
+        assert room.text.startswith("the lamp\n")
+
+
+async def test_letters_right_behind_a_kept_word_follow_it() -> None:
+    async with open_room(script=[" and went."]) as room:
+        await room.press("a", "tab")
+        await room.stream()
+        burst(room, ("ctrl+right", None), *typed("!"))
+        await room.until(lambda: "!" in room.text)
+        assert room.text == "a and!"
+
+
+async def test_keys_of_a_list_keep_their_order_too() -> None:
+    async with open_room() as room:
+        await room.press("f5")
+        dialog = await room.dialog(MannerDialog)
+        assert isinstance(dialog, MannerDialog)
+        before = dialog.manner.randomness
+        burst(room, ("down", None), ("right", None), ("enter", "\r"))
+        await room.until(lambda: room.app.screen is room.room)
+        assert room.room.manner.randomness > before

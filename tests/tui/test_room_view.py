@@ -227,7 +227,20 @@ async def test_a_bad_pattern_is_explained_beside_the_question(novel: Path) -> No
     async with open_room(novel) as room:
         await room.press("ctrl+f", "f9", "(")
         bar = room.room.query_one(FindBar)
-        await room.until(lambda: bar.query_one("#find-count").has_class("-alarm"))
+        alarm = bar.query_one("#find-alarm")
+        await room.until(lambda: "not a regular expression" in str(alarm.render()))
+        assert alarm.region.height > 0
+        assert bar.query_one("#find-text").region.width > 40, "what is being written stays in sight"
+        await room.press("backspace", "l")
+        await room.until(lambda: alarm.region.height == 0)
+
+
+async def test_the_find_line_names_only_keys_that_do_something(novel: Path) -> None:
+    async with open_room(novel) as room:
+        await room.press("ctrl+f")
+        assert "replace" not in room.line("hints")
+        await room.press("escape", "f4")
+        assert "^R replace all" in room.line("hints")
 
 
 async def test_keys_of_the_page_do_not_reach_it_from_the_find_line(novel: Path) -> None:
