@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual import on
 from textual.containers import Container
+from textual.content import Content
 from textual.widget import Widget
 
 from storyteller.tui.acts import BY_ID
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from textual.binding import BindingType
-    from textual.content import Content
 
     from storyteller.feedback.records import Kind
     from storyteller.tui.lines import Piece
@@ -56,7 +56,7 @@ class Above(Widget):
     def render(self) -> Content:
         """As many lines as there is room for."""
         lines = rows(self._text, min(self.content_size.width, self._column))
-        return drawn(self._text, lines[-max(1, self.content_size.height) :])
+        return Content("\n").join(drawn(self._text, lines[-max(1, self.content_size.height) :]))
 
 
 class Braid(OverRoom[Kept]):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.widget import Widget
 
@@ -34,24 +36,35 @@ class LaneView(Widget):
     def __init__(self, lane: Lane) -> None:
         super().__init__()
         self.lane = lane
-        self._drawn: tuple[object, ...] = ()
+        self._frame: tuple[object, ...] = ()
+        self._painted: list[Content] = []
 
     def show(self, caption: str, *, current: bool, boxed: bool) -> None:
-        """Draw the lane as it stands; `boxed` where there is room for that."""
-        lane = self.lane
-        state = (lane.take, lane.text, lane.caret, caption, current, boxed)
-        if state == self._drawn:
-            return
-        self._drawn = state
-        self.set_class(current, "-current")
-        self.set_class(boxed, "-boxed")
-        number = Content.styled(str(lane.number), "bold" if current else "")
-        self.border_title = number if boxed else number.append(f"  {caption}")
-        self.border_subtitle = Content(caption) if boxed else None
-        self.refresh()
+        """Draw the lane as it stands, and no line again that stays; `boxed` where there is room for a box."""
+        frame = (self.lane.number, caption, current, boxed)
+        if frame != self._frame:
+            self._frame = frame
+            self.set_class(current, "-current")
+            self.set_class(boxed, "-boxed")
+            number = Content.styled(str(self.lane.number), "bold" if current else "")
+            self.border_title = number if boxed else number.append(f"  {caption}")
+            self.border_subtitle = Content(caption) if boxed else None
+        before, self._painted = self._painted, self._lines()
+        width = self.content_size.width
+        changed = [
+            Region(0, y, width, 1)
+            for y, (old, new) in enumerate(zip_longest(before, self._painted))
+            if old is None or new is None or not old.is_same(new)
+        ]
+        if changed:
+            self.refresh(*changed)
 
     def render(self) -> Content:
         """The lines that fit, with the caret, or the end of what grows, among them."""
+        self._painted = self._lines()  # the size may be another
+        return Content("\n").join(self._painted)
+
+    def _lines(self) -> list[Content]:
         text, end = self.lane.text, self._end
         spans: list[Span] = [(end, len(text), _REST)]
         return drawn(text, self._visible(), spans, caret=end if self.has_class("-current") else None)

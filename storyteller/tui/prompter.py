@@ -198,6 +198,7 @@ class Prompter:
         asking = self._open.get(done.id)
         if asking is not None:
             take = asking.lanes[done.take]
+            self.gathered()  # those of one request stay in their order, whichever ends first
             take.end(done)
             self._complete(take, done.text)
 

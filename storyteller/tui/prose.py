@@ -62,9 +62,9 @@ def window(lines: Sequence[Row], offset: int, height: int) -> slice:
 
 def drawn(
     text: str, lines: Sequence[Row], spans: Sequence[Span] = (), *, caret: int | None = None
-) -> Content:
+) -> list[Content]:
     """Lines of `text` with its spans styled; the character at `caret` is shown in reverse."""
-    parts: list[Content] = []
+    painted: list[Content] = []
     for start, end in lines:
         shown = display_line(text[start:end].replace("\t", " "))
         here = caret is not None and start <= caret and (caret < end or (caret == end and _ends(text, end)))
@@ -74,8 +74,8 @@ def drawn(
                 content = content.stylize(style, max(first, start) - start, min(last, end) - start)
         if here and caret is not None:
             content = content.stylize("reverse", caret - start, caret - start + 1)
-        parts.append(content)
-    return Content("\n").join(parts)
+        painted.append(content)
+    return painted
 
 
 def _ends(text: str, end: int) -> bool:

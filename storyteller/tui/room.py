@@ -171,16 +171,21 @@ class Room(AskingDesk):
     # The lines
 
     def refresh_lines(self) -> None:
-        """Draw the lines as things stand, or let the screen over the room do that.
-
-        Whatever changes under a screen makes Textual paint all of that screen again.
-        """
+        """Draw the lines as things stand, or let the screen over the room do that."""
         stack = self.app.screen_stack if self.is_attached else []
         over = [screen for screen in stack if isinstance(screen, OverRoom)]
         for screen in over:
             screen.post_message(RoomChanged())
         if not over:
             super().refresh_lines()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is in sight. Textual counts the screen under the top one even where that covers it all.
+
+        Then it paints all of the top one again for everything that happens below.
+        """
+        return super().is_current and not isinstance(self.app.screen, OverRoom)
 
     @on(ScreenResume)
     def _in_sight_again(self) -> None:

@@ -66,6 +66,30 @@ async def test_one_request_streams_into_all_lanes(novel: Path) -> None:
         assert all(caption.endswith("· new") for caption in captions(braid))
 
 
+async def test_lines_painted_as_they_grow_are_what_painting_anew_gives(novel: Path) -> None:
+    def strips(view: LaneView) -> list[str]:
+        return [strip.text for strip in view.render_lines(view.size.region)]
+
+    async with open_room(novel, script=[Reply(texts=TEXTS)], size=(100, 20)) as room:
+        braid = await braided(room, 3)
+        for keys in (("up",), ("right", "up", "up"), ("down",), ("left",), ("end",)):
+            await grow(room, 6)
+            await room.press(*keys)
+            for view in braid.views:
+                painted = strips(view)
+                view.refresh()
+                assert painted == strips(view)
+
+
+async def test_the_room_is_not_painted_under_the_lanes(novel: Path) -> None:
+    async with open_room(novel, script=[Reply(texts=TEXTS)]) as room:
+        await braided(room, 3)
+        assert not room.room.is_current
+        await room.press("escape")
+        assert room.room.is_current
+        assert "show them" in room.line("hints")
+
+
 async def test_the_settings_say_how_many_lanes(novel: Path) -> None:
     for lanes in (2, 6):
         async with open_room(novel, settings=Settings(consent="no", braid_lanes=lanes)) as room:
