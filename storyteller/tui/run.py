@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from storyteller.engine.port import Engine
 
 _log = logging.getLogger(__name__)
+_SETTLED_S: Final = 2.0  # after which everything that stays is loaded
 _FAREWELL_S: Final = 0.3  # for the engine, when we were told to end
 
 
@@ -52,6 +54,7 @@ def run(document: Path | None, options: Options = Options(), *, engine: Engine |
         DocumentError: the document cannot be opened.
         SettingsError: an option has an unusable value.
     """
+    gc.disable()
     warnings = [warning] if (warning := set_up_log()) else []
     settings, unusable = load_settings()
     settings = overridden(settings, options)
@@ -78,6 +81,7 @@ def overridden(settings: Settings, options: Options) -> Settings:
 async def _run(
     document: Path | None, settings: Settings, options: Options, engine: Engine, warnings: list[str]
 ) -> int:
+    asyncio.get_running_loop().call_later(_SETTLED_S, _collect_again)
     adapters = adapter_weights(options.adapters)
     loading = asyncio.create_task(engine.start(_load(settings)))
     await asyncio.sleep(0)  # let the child start before the heavier imports
@@ -112,6 +116,16 @@ async def _run(
             await asyncio.wait_for(engine.close(), _FAREWELL_S)
         except TimeoutError:
             _log.info("the engine was left behind; it ends with its standard input")
+
+
+def _collect_again() -> None:
+    """Switch the garbage collector on, and let it leave alone what the program consists of.
+
+    Off until the room is painted it saves a sixth of that time (365 to 305 ms of processor time); what is frozen
+    is not walked through again while the writer types.
+    """
+    gc.freeze()
+    gc.enable()
 
 
 def _load(settings: Settings) -> Load:
