@@ -78,7 +78,9 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.adapters = tuple(adapters)
         self.model = ModelState(ready=engine.ready)
         self.notices: list[str] = []  # everything said, oldest first
-        self._waiting_notices = [*warnings, *self.keymap.warnings]
+        self._waiting_notices: list[str] = []
+        for sentence in (*warnings, *self.keymap.warnings):
+            self.say(sentence)
         self._first_session = DocumentSession.open(document)
         engine.listen(self._heard)
 
@@ -98,7 +100,8 @@ class StorytellerApp(App[None], inherit_bindings=False):
         themes, warnings = load_themes()
         for theme in themes:
             self.register_theme(theme)
-        self._waiting_notices += warnings
+        for sentence in warnings:
+            self.say(sentence)
         self.use_theme(self.settings.theme)
         self.set_keymap(self.keymap.for_textual(ACTS))
         self.push_screen(Room(self._first_session))
@@ -106,7 +109,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         """Look like this from now on; unknown names fall back to our own."""
         if name not in self.available_themes:
-            self._waiting_notices.append(f"There is no theme {name}; this is {DEFAULT_THEME}.")
+            self.say(f"There is no theme {name}; this is {DEFAULT_THEME}.")
             name = DEFAULT_THEME
         self.theme = name
 

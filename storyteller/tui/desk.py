@@ -26,7 +26,7 @@ from storyteller.tui.standing import Manuscript, top_pieces
 from storyteller.tui.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from textual.app import ComposeResult
     from textual.binding import BindingType
@@ -88,8 +88,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.set_class(not settings.hints, "-no-hints")
         self._words_before, self._today_before = page.words, words_today()
         self.set_focus_mode(on=settings.focus)
-        for sentence in self.storyteller.waiting_notices():
-            self.show_notice(sentence)
+        self._show_waiting(self.storyteller.waiting_notices())
         self._draw_lines()
         self.call_after_refresh(self._open)
 
@@ -198,6 +197,15 @@ class Desk(Screen[None], inherit_bindings=False):
             discard(recovery)
         self.refresh_lines()
         self.say("Recovered. It is not saved until you save it.")
+
+    def replace_text(self, recovery: Recovery) -> None:
+        """Text that was never saved comes on the page in place of what stands there, as one step that can be undone."""
+        self.page.settle()
+        self.page.replace(recovery.text, (0, 0), self.page.document.end)
+        self.page.move_cursor(recovery.cursor)
+        if self.secure():
+            discard(recovery)
+        self.say(f"Recovered; {self.key('page.undo')} brings back what stood here.")
 
     def secure(self) -> bool:
         """The text is in the journal when this returns True: for signals, crashes and before risks."""
@@ -314,6 +322,15 @@ class Desk(Screen[None], inherit_bindings=False):
     def say(self, sentence: str, *, alarm: bool = False) -> None:
         """One sentence in the status line, kept for the list of notices."""
         self.storyteller.say(sentence, alarm=alarm)
+
+    def _show_waiting(self, sentences: Sequence[str]) -> None:
+        """Show what was said before there was a room."""
+        if len(sentences) == 1:
+            self.show_notice(sentences[0])
+        elif sentences:
+            self.show_notice(
+                f"{len(sentences)} things are not as they should be: {self.key('app.notices')} lists them."
+            )
 
     def flash(self, sentence: str) -> None:
         """A few words in the status line that nobody needs to read again."""

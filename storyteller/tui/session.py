@@ -42,6 +42,7 @@ class DocumentSession:
         self.read_only: str | None = None  # why it cannot be saved here, as a sentence
         self.owner: Owner | None = None  # another program that has it open
         self.recoveries: list[Recovery] = []
+        self.remarks: list[str] = []  # what the writer should know about its journals
         self.dirty = False
         self.opening_text = text
         self._fingerprint = fingerprint
@@ -65,7 +66,7 @@ class DocumentSession:
             session = cls(loaded.path, loaded.text, loaded.encoding, loaded.fingerprint)
             session.read_only = loaded.read_only
             session.owner = session._lock.acquire(loaded.path)
-        session.recoveries = find_recoveries(session.path)
+        session.recoveries = find_recoveries(session.path, on_skipped=session.remarks.append)
         return session
 
     @property

@@ -8,6 +8,7 @@ from storyteller.tui.acts.files import FILE_ACTS
 from storyteller.tui.acts.finding import FIND_ACTS
 from storyteller.tui.acts.offers import OFFER_ACTS
 from storyteller.tui.acts.page import PAGE_ACTS
+from storyteller.tui.acts.recovering import RECOVERY_ACTS
 from storyteller.tui.acts.takes import BRAID_ACTS, LIST_ACTS, TAKES_ACTS
 from storyteller.tui.acts.view import VIEW_ACTS
 from storyteller.tui.acts.writing import WRITING_ACTS
@@ -19,6 +20,7 @@ ROOM_ACTS: Final[tuple[Act, ...]] = (
     *OFFER_ACTS,
     *TAKES_ACTS,
     *FILE_ACTS,
+    *RECOVERY_ACTS,
     *FIND_ACTS,
     *WRITING_ACTS,
     *VIEW_ACTS,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from storyteller.feedback.consent import EVERYTHING
-from storyteller.manuscript.recovery import discard
+from storyteller.tui.acts.recovering import offer_recoveries
 
 if TYPE_CHECKING:
     from storyteller.manuscript.lock import Owner
-    from storyteller.manuscript.recovery import Recovery
     from storyteller.tui.room import Room
 
 _CONSENT: Final = (
@@ -28,14 +26,21 @@ async def open_document(room: Room) -> None:
         room.leave_document()
         room.app.exit()
         return
-    if session.recoveries:
-        await _recover(room)
+    await offer_recoveries(room, session.recoveries, session.opening_text, room.recover, unasked=True)
     room.begin()
-    for sentence in (session.read_only, session.trouble):
+    for sentence in (*session.remarks, session.read_only, session.trouble):
         if sentence:
             room.say(sentence)
+    await _agree_again(room)
     if room.storyteller.settings.consent == "ask":
         await ask_consent(room)
+
+
+async def _agree_again(room: Room) -> None:
+    """A yes that only the settings know, by hand or because the library was set aside, is the library's again."""
+    feedback = room.storyteller.feedback
+    if room.storyteller.settings.consent == "yes" and await feedback.consent(EVERYTHING) is None:
+        await feedback.set_consent(EVERYTHING, on=True)
 
 
 async def ask_consent(room: Room) -> None:
@@ -83,49 +88,3 @@ async def _open_elsewhere(room: Room, owner: Owner) -> bool:
         session.read_only = f"{session.name} is open in another storyteller, so it is for reading here."
         session.recoveries = []
     return answer != "quit"
-
-
-async def _recover(room: Room) -> None:
-    """Offer each recovery in turn, the newest first, until one is taken."""
-    from storyteller.tui.dialogs.choice import Answer
-    from storyteller.tui.dialogs.compare import Compare, differences
-
-    session = room.session
-    for recovery in session.recoveries:
-        rows = await asyncio.to_thread(differences, session.opening_text, recovery.text)
-        answer = await room.asked(
-            Compare(
-                f"There is text of {_name(recovery, room)} that was never saved",
-                _particulars(recovery),
-                [
-                    Answer("recover", "r", "recover it: it comes on the page, and is not saved until you do"),
-                    Answer("discard", "d", "throw it away"),
-                ],
-                rows=rows,
-                old_name="in the file",
-                new_name="never saved",
-                leave="decide next time",
-                unasked=True,
-            )
-        )
-        if answer == "discard":
-            discard(recovery)
-        elif answer == "recover":
-            room.recover(recovery)
-            return
-
-
-def _name(recovery: Recovery, room: Room) -> str:
-    return recovery.document.name if recovery.document is not None else room.session.name
-
-
-def _particulars(recovery: Recovery) -> str:
-    when = datetime.fromtimestamp(recovery.when).strftime("%d %B, %H:%M")
-    parts = [f"From {when}."]
-    if recovery.kind == "before":
-        parts.append("It is what stood in the file before a save that was interrupted.")
-    if not recovery.complete:
-        parts.append("Its end is damaged: the last words may be missing.")
-    if recovery.note:
-        parts.append(recovery.note)
-    return " ".join(parts)
