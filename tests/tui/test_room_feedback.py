@@ -251,3 +251,25 @@ async def test_letters_typed_along_with_an_offer_are_one_piece(novel: Path) -> N
     assert FIRST[typed.start : typed.end] == " The"
     assert typed.payload == {"piece": "typed"}
     assert FIRST[word.start : word.end] == " lamp"
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_kept_text_is_looked_at_again_when_its_time_comes(novel: Path) -> None:
+    now = [1000.0]
+    async with open_room(novel, script=[FIRST], settings=YES) as room:
+        room.room.witness._clock = lambda: now[0]
+        await asked(room)
+        await room.press("tab")
+        await room.until(lambda: "Kept" in room.line("status"))
+        assert room.room.witness.next_look == pytest.approx(15)
+        await room.press(*["backspace"] * 13)
+        now[0] += 16
+        room.room._look()
+        await room.until(lambda: "15" in history()[0].takes[0].survival)
+        now[0] += 110
+        room.room._look()
+        await room.until(lambda: "120" in history()[0].takes[0].survival)
+    survival = history()[0].takes[0].survival
+    assert survival["15"].now == FIRST[:-13]
+    assert survival["15"].elapsed_s == pytest.approx(16)
+    assert "30" not in survival
