@@ -231,13 +231,13 @@ def test_the_engine_loads_no_library_it_can_do_without() -> None:
     assert shown.stdout.strip() == "[]"
 
 
-def test_threads_that_wait_do_not_spin() -> None:
+def test_threads_that_wait_do_not_spin_for_long() -> None:
     """Read by OpenMP when torch is loaded, so it must be set by then; what the user set stays."""
-    code = "import os, storyteller.engine; print(os.environ['OMP_WAIT_POLICY'])"
-    for given, expected in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
-        environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-        environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    code = f"import os, storyteller.engine; print(*(os.environ[name] for name in {names}))"
+    plain = {name: value for name, value in os.environ.items() if name not in names}
+    for given, expected in (({}, "PASSIVE 1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE 1000")):
         shown = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=plain | given
         )
         assert shown.stdout.strip() == expected
