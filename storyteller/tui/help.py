@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 _GROUPS: Final = {
     "offer": "What the model offers",
     "takes": "Takes",
-    "braid": "In the braid",
-    "list": "In the list of takes",
     "edit": "Writing",
     "select": "Selecting",
     "move": "Moving about",
@@ -27,6 +25,8 @@ _GROUPS: Final = {
     "view": "The room",
     "feedback": "What the model learns from",
     "app": "The program",
+    "braid": "In the braid",
+    "list": "In the list of takes",
 }
 _OPENING: Final = (
     "Write. Press Tab and the model writes on, dimmed: keep all of it, a word, a sentence or a line, "

@@ -362,6 +362,27 @@ async def test_newlines_of_the_file_are_kept(tmp_path: Path) -> None:
         assert room.text == "One.\r\n\r\nTwo.\r\nThree.\r\nFour."
 
 
+async def test_a_storm_of_keys_leaves_nothing_behind(novel: Path) -> None:  # safety 39
+    async with open_room(novel, script=[Reply(texts=TEXTS), ANOTHER]) as room:
+        braid = await braided(room, 4)
+        for number in range(40):
+            braid.action_replace()
+            if number % 3 == 0:
+                await braid.action_add()
+            if number % 4 == 0:
+                await braid.action_drop()
+            braid.action_move(1)
+            if number % 7 == 0:
+                await room.settle()
+                await room.engine.step(1)
+        assert 1 <= len(braid.views) == len(braid.lanes.lanes) <= 6
+        await room.press("escape", "escape")
+        await room.until(lambda: room.room.prompter.asking is None, turns=2000)
+        assert room.text == BEFORE
+        assert not room.offered
+        await room.until(lambda: not any(worker.group == "stream" for worker in room.app.workers))
+
+
 async def test_help_opens_over_the_lanes(novel: Path) -> None:
     from storyteller.tui.dialogs.reading import Reading
 
