@@ -16,6 +16,7 @@ from tests.stubs.page_app import assert_whole, open_page, painted
 if TYPE_CHECKING:
     from rich.style import Style
 
+    from storyteller.manuscript.offer import Kind
     from storyteller.tui.editor.page import Page
 
 
@@ -226,3 +227,39 @@ async def test_a_key_repaints_only_its_own_lines() -> None:
         await pilot.press("x")
         await pilot.pause()
         assert 0 < len(set(painted_lines)) < 10
+
+
+WORDS = " and she put on her coat and walked out into the rain. Then nobody came, for a long while."
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["sentence"],
+        ["all"],
+        ["sentence", "ctrl+left"],
+        ["sentence", "ctrl+z"],
+        ["sentence", "all", "ctrl+z", "ctrl+z", "ctrl+y", "ctrl+y"],
+        ["word", "sentence", "ctrl+left", "sentence", "escape"],
+        ["word", "left", "left", "x", "ctrl+z", "ctrl+y"],
+        ["all", "left", "left", "shift+up", "shift+home", "delete", "ctrl+z"],
+    ],
+)
+@pytest.mark.parametrize("spotlight", [False, True])
+async def test_the_screen_is_what_a_whole_repaint_would_paint(steps: list[str], *, spotlight: bool) -> None:
+    async with open_page("She read it twice,\n\nThe end.", caret=18, size=(24, 16)) as (page, pilot, app):
+        page.cursor_blink, page.origins, page.spotlight = False, True, spotlight
+        pieces: dict[str, Kind] = {"word": "word", "sentence": "sentence", "all": "all"}
+        page.open_offer("g", text=WORDS, streaming=False)
+        await pilot.pause()
+        for step in steps:
+            kind = pieces.get(step)
+            if kind is not None:
+                page.accept(kind)
+            else:
+                await pilot.press(step)
+            await pilot.pause()
+            shown = app.export_screenshot(simplify=True)
+            page.refresh()
+            await pilot.pause()
+            assert shown == app.export_screenshot(simplify=True), step

@@ -264,6 +264,7 @@ class Page(Searchable, inherit_bindings=False):
         if origin == "accepted":
             change.accepted = (offer, piece)
         stretch.start, stretch.text = end, stretch.text[len(text) :]
+        self._repaint(start, end)
         self.provenance.replace(start, start, len(text), origin)
         self.words += count_change(left, "", text, right)
         self._record(change, origin, cause)

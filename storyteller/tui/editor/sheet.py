@@ -102,6 +102,12 @@ class Sheet(TextArea, inherit_bindings=False):
             self._refresh_size()
             self.refresh()
 
+    def _repaint(self, start: int, end: int) -> None:
+        """The characters between two offsets of the document stay where they are and look different."""
+        wrap, place = self.wrapped_document, self.document.location_of
+        first, last = (wrap.location_to_offset(place(offset)).y for offset in (start, end))
+        self.refresh_lines(first, last - first + 1)
+
     # Widths and heights
 
     @property
