@@ -69,6 +69,7 @@ class Braid(OverRoom[Kept]):
         super().__init__(room)
         self.lanes = lanes
         self._wanted = 0  # rows a lane has needed so far: what has grown does not shrink
+        self._parted = False  # what is seen now is the page's to tell
 
     def content(self) -> Iterable[Widget]:
         """The manuscript's last lines and the lanes."""
@@ -128,6 +129,8 @@ class Braid(OverRoom[Kept]):
 
     def _note_seen(self) -> None:
         """The log is told which lanes are in sight, and for how long they were."""
+        if self._parted:
+            return
         area = self.query_one("#lanes")
         in_sight = area.size.region.translate(area.scroll_offset)
         for view in self.views:
@@ -234,6 +237,8 @@ class Braid(OverRoom[Kept]):
             room.stop_stream(take)
 
     def _part(self) -> None:
-        for lane in self.lanes.lanes:
-            if lane.take.on_page:
-                self.room.prompter.concealed(lane.take)
+        if not self._parted:
+            self._parted = True
+            for lane in self.lanes.lanes:
+                if lane.take.on_page:
+                    self.room.prompter.concealed(lane.take)

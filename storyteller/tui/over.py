@@ -61,7 +61,7 @@ class OverRoom(AnswersOnce[Result | None], inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Everything finds its place anew; the first time too."""
-        self.call_after_refresh(self.draw)
+        self.call_after_refresh(self._room_changed)
 
     def draw(self) -> None:
         """Show things as they stand."""
@@ -74,7 +74,7 @@ class OverRoom(AnswersOnce[Result | None], inherit_bindings=False):
 
     @on(RoomChanged)
     def _room_changed(self) -> None:
-        if self.is_attached:
+        if self.is_current:  # a word from the room may come when this is on its way out
             self.draw()
 
     @on(Worker.StateChanged)

@@ -56,6 +56,8 @@ class TakesScreen(OverRoom[ShownTake]):
         self._entries: dict[str, Entry] = {}
         self._compared: str | None = None
         self._dropped: list[ShownTake] = []
+        self._drawn: dict[str, tuple[object, Content]] = {}  # rows as they are, and what they were drawn from
+        self._shown = Content("")
 
     def content(self) -> Iterable[Widget]:
         """What the list is of; the list, and the whole of one take."""
@@ -129,17 +131,23 @@ class TakesScreen(OverRoom[ShownTake]):
             if self._everywhere and entry.take.anchor != place:
                 place = entry.take.anchor
                 yield Option(self._heading(place), id=f"place {place}", disabled=True)
-            mark = "=" if identifier == self._compared else " "
-            number = f"{entry.number:>2}{mark} "
-            yield Option(
-                Content.assemble(
-                    (number, "$room-accent"),
-                    display_line(entry.first_words),
-                    "\n" + " " * len(number),
-                    (display_line(" · ".join(row_words(entry, around))), "$room-muted"),
-                ),
-                id=identifier,
+            yield Option(self._row(entry, around), id=identifier)
+
+    def _row(self, entry: Entry, around: Around) -> Content:
+        """A take's two lines; drawn again only where it, its mark or the minute is another."""
+        identifier = entry.take.id
+        compared = identifier == self._compared
+        state = (entry, compared, around.now // 60)
+        if identifier not in self._drawn or self._drawn[identifier][0] != state:
+            number = f"{entry.number:>2}{'=' if compared else ' '} "
+            row = Content.assemble(
+                (number, "$room-accent"),
+                display_line(entry.first_words),
+                "\n" + " " * len(number),
+                (display_line(" · ".join(row_words(entry, around))), "$room-muted"),
             )
+            self._drawn[identifier] = state, row
+        return self._drawn[identifier][1]
 
     def _heading(self, offset: int) -> Content:
         page = self.room.page
@@ -150,7 +158,10 @@ class TakesScreen(OverRoom[ShownTake]):
         return Content.assemble((display_line(f"line {line:,}  …{before}"), "$room-accent"))
 
     def _draw_whole(self) -> None:
-        self.query_one("#whole Static", Static).update(self._whole(self.entry))
+        whole = self._whole(self.entry)
+        if not whole.is_same(self._shown):
+            self._shown = whole
+            self.query_one("#whole Static", Static).update(whole)
 
     def _whole(self, entry: Entry | None) -> Content:
         if entry is None:

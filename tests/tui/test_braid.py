@@ -75,6 +75,7 @@ async def test_lines_painted_as_they_grow_are_what_painting_anew_gives(novel: Pa
         for keys in (("up",), ("right", "up", "up"), ("down",), ("left",), ("end",)):
             await grow(room, 6)
             await room.press(*keys)
+            braid.draw()
             for view in braid.views:
                 painted = strips(view)
                 view.refresh()

@@ -63,6 +63,9 @@ async def test_a_part_kept_is_a_span(novel: Path) -> None:
     async with open_room(novel, script=[Reply(texts=TEXTS)], settings=AGREED) as room:
         await braided(room)
         await room.press("up", "enter")
+        shown = room.room.prompter.shown
+        assert shown is not None
+        assert shown.on_page
     take = logged().takes[0]
     assert kinds(take) == ["view", "accept_partial"]
     assert (take.events[-1].start, take.events[-1].end) == (0, len(TEXTS[0]) - len(" coat."))
