@@ -147,6 +147,26 @@ async def test_every_theme_can_be_worn(novel: Path) -> None:
         assert room.app.theme == name
 
 
+async def test_the_row_one_looks_at_is_seen_without_colours(
+    novel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # safety 32
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with open_room(novel) as room:
+        for key in ("ctrl+g", "ctrl+p"):
+            await room.press(key)
+            await room.until(lambda: room.app.screen is not room.room)
+            options = room.app.screen.query_one(OptionList)
+            await room.until(lambda: options.highlighted == 0)  # noqa: B023  used at once
+            marked, plain = (
+                any(segment.style and segment.style.underline for segment in options.render_line(y))
+                for y in (0, options.size.height - 1)
+            )
+            assert marked, key
+            assert not plain, key
+            await room.press("escape")
+
+
 async def test_the_genre_is_picked_and_kept(novel: Path) -> None:
     async with open_room(novel, script=[" x"]) as room:
         await room.press("ctrl+g")
