@@ -103,6 +103,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         for sentence in warnings:
             self.say(sentence)
         self.use_theme(self.settings.theme)
+        self.set_class("NO_COLOR" in os.environ or self.console.color_system == "standard", "-few-colours")
         self.set_keymap(self.keymap.for_textual(ACTS))
         self.push_screen(Room(self._first_session))
 
