@@ -272,9 +272,9 @@ def _measure_transformers(job: Job) -> Iterator[Row]:
     from transformers import GPT2LMHeadModel, logging
     from transformers.generation.streamers import BaseStreamer
 
-    from storyteller.engine.device import place
-    from storyteller.engine.model_config import load_config
-    from storyteller.engine.weights import parameter_count
+    from storyteller.engine.network.device import place
+    from storyteller.engine.network.model_config import load_config
+    from storyteller.engine.network.weights import parameter_count
 
     class Stamps(BaseStreamer):
         def __init__(self) -> None:
@@ -329,7 +329,7 @@ def _measure_transformers(job: Job) -> Iterator[Row]:
 
 def _bytes_per_token(core: Core, context: int) -> float:
     """What one take must read for one token: every product once, and the keys and values of `context` tokens."""
-    from storyteller.engine.weights import product_shapes
+    from storyteller.engine.network.weights import product_shapes
 
     config = core.opened.config
     size = core.opened.network.dtype.itemsize

@@ -18,7 +18,7 @@ from storyteller.cli.streams import (
     output,
     prepare_output,
 )
-from storyteller.engine.offline import go_offline
+from storyteller.engine.process.offline import go_offline
 from storyteller.errors import StorytellerError
 
 if TYPE_CHECKING:

@@ -126,9 +126,9 @@ def _place(what: str, folder: Path) -> Place:
 
 def _engine(settings: Settings, problems: list[str]) -> EngineState:
     """What would be opened, where and how. Imports torch."""
-    from storyteller.engine.device import place, set_threads
-    from storyteller.engine.model_config import ModelConfig, load_config
-    from storyteller.engine.weights import parameter_count
+    from storyteller.engine.network.device import place, set_threads
+    from storyteller.engine.network.model_config import ModelConfig, load_config
+    from storyteller.engine.network.weights import parameter_count
 
     name, path, reason, adapters, config = "none", "", "", {}, ModelConfig()
     try:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from storyteller.engine.prompt.sentences import last_sentence_end
 from storyteller.engine.protocol import Finish, Rewound, TakeDone, Token
-from storyteller.engine.sentences import last_sentence_end
 from storyteller.text import writable_text
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from storyteller.engine.child import Child, engine_command
-from storyteller.engine.conversation import Conversation
-from storyteller.engine.failures import failed
+from storyteller.engine.process.child import Child, engine_command
+from storyteller.engine.process.conversation import Conversation
+from storyteller.engine.process.failures import failed
+from storyteller.engine.process.restart import RestartPolicy, advice, obituary
+from storyteller.engine.process.wire import UNREADABLE
 from storyteller.engine.protocol import (
     MAX_LINE,
     VERSION,
@@ -30,15 +32,13 @@ from storyteller.engine.protocol import (
     decode_event,
     encode,
 )
-from storyteller.engine.restart import RestartPolicy, advice, obituary
-from storyteller.engine.wire import UNREADABLE
 from storyteller.errors import EngineError, UserError
 from storyteller.paths import engine_log_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from storyteller.engine.streams import Asked, Stream
+    from storyteller.engine.process.streams import Asked, Stream
 
 CANCEL_DEADLINE_S = 2.0
 _SLICES = 4  # of a deadline: a process that was stopped for a while loses one of them, not all

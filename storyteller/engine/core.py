@@ -13,25 +13,24 @@ import torch
 
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_model
-from storyteller.engine.context import Prompt, assemble, prompt_of_ids, shown_text
-from storyteller.engine.decode import Decoding, likeliest
-from storyteller.engine.device import is_out_of_memory, set_threads
-from storyteller.engine.healing import continuing_mask
-from storyteller.engine.lanes import Interrupted
-from storyteller.engine.loaded import TO_PROCESSOR, LoadedModel
+from storyteller.engine.network.device import is_out_of_memory, set_threads
+from storyteller.engine.network.loaded import TO_PROCESSOR, LoadedModel
+from storyteller.engine.prompt.context import Prompt, assemble, prompt_of_ids, shown_text
+from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
 from storyteller.engine.sampling import build_sampler
-from storyteller.engine.score import scored, token_logprobs
-from storyteller.engine.searching import Searching
 from storyteller.engine.settings import SamplerSettings
-from storyteller.engine.take import Take
-from storyteller.engine.voices import Voices
+from storyteller.engine.writing.decode import Decoding, likeliest
+from storyteller.engine.writing.lanes import Interrupted
+from storyteller.engine.writing.score import scored, token_logprobs
+from storyteller.engine.writing.searching import Searching
+from storyteller.engine.writing.take import Take
+from storyteller.engine.writing.voices import Voices
 from storyteller.errors import EngineError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from storyteller.engine.lanes import Lanes
     from storyteller.engine.protocol import (
         Generate,
         GenerateEvent,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
         Score,
         Scored,
     )
+    from storyteller.engine.writing.lanes import Lanes
 
 MOST_TAKES: Final = 16
 _WARM_UP: Final = 16  # tokens

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from storyteller.engine.cancel import CancelSignal
-from storyteller.engine.conversation import Conversation
-from storyteller.engine.failures import failed
+from storyteller.engine.process.conversation import Conversation
+from storyteller.engine.process.failures import failed
+from storyteller.engine.process.script import Death, Reply, perform, probe, recorded, score
+from storyteller.engine.process.service import STILL_LOADING
 from storyteller.engine.protocol import (
     Cancel,
     Done,
@@ -28,16 +30,14 @@ from storyteller.engine.protocol import (
     Score,
     Token,
 )
-from storyteller.engine.script import Death, Reply, perform, probe, recorded, score
-from storyteller.engine.service import STILL_LOADING
 from storyteller.errors import EngineError, StorytellerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from storyteller.engine.process.streams import Asked, Stream
     from storyteller.engine.protocol import GenerateEvent, Load
-    from storyteller.engine.streams import Asked, Stream
 
 __all__ = ["READY", "FakeEngine", "Reply"]
 

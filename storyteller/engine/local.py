@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from storyteller.engine.conversation import Conversation
-from storyteller.engine.log import describe, note, open_log
-from storyteller.engine.offline import go_offline
+from storyteller.engine.process.conversation import Conversation
+from storyteller.engine.process.log import describe, note, open_log
+from storyteller.engine.process.offline import go_offline
+from storyteller.engine.process.service import CoreLike, Service, Work, private_texts
 from storyteller.engine.protocol import Cancel, Prepare, Ready, decode_request, encode
-from storyteller.engine.service import CoreLike, Service, Work, private_texts
 from storyteller.errors import EngineError, UserError
 from storyteller.paths import engine_log_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from storyteller.engine.process.streams import Asked
     from storyteller.engine.protocol import Event, Load
-    from storyteller.engine.streams import Asked
 
 _CLOSE_S = 2.0
 

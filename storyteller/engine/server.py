@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from storyteller.engine import confinement
-from storyteller.engine.log import describe, note
-from storyteller.engine.offline import go_offline
+from storyteller.engine.process import confinement
+from storyteller.engine.process.log import describe, note
+from storyteller.engine.process.offline import go_offline
+from storyteller.engine.process.service import CoreLike, Service, Work, private_texts
+from storyteller.engine.process.wire import UNREADABLE, LineSplitter, write_all
 from storyteller.engine.protocol import MAX_LINE, Event, Failed, Hello, Shutdown, decode_request, encode
-from storyteller.engine.service import CoreLike, Service, Work, private_texts
-from storyteller.engine.wire import UNREADABLE, LineSplitter, write_all
 from storyteller.paths import engine_log_path
 
 if TYPE_CHECKING:

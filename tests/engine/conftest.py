@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storyteller.engine.tokens import Tokens, load_tokens
+from storyteller.engine.prompt.tokens import Tokens, load_tokens
 from tests.stubs.tiny_gpt2 import VOCAB, Room, write_model
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import GPT2LMHeadModel
 
-from storyteller.engine.adapters import load_adapter, mix
-from storyteller.engine.cache import Trunk
-from storyteller.engine.model_config import load_config
+from storyteller.engine.network.adapters import load_adapter, mix
+from storyteller.engine.network.cache import Trunk
+from storyteller.engine.network.model_config import load_config
 from storyteller.engine.protocol import AdapterWeight, Ready
 from storyteller.engine.settings import SamplerSettings
 from storyteller.errors import AdapterError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.adapters import Adapter
-    from storyteller.engine.model import Network
+    from storyteller.engine.network.adapters import Adapter
+    from storyteller.engine.network.model import Network
 
 IDS = [5, 80, 33, 12, 301, 7, 7, 90]
 ALL = ["c_attn", "c_proj", "c_fc"]

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storyteller.engine.child import engine_command
 from storyteller.engine.client import EngineClient
+from storyteller.engine.process.child import engine_command
+from storyteller.engine.process.streams import FULL
 from storyteller.engine.protocol import (
     MAX_LINE,
     Began,
@@ -32,7 +33,6 @@ from storyteller.engine.protocol import (
     Token,
 )
 from storyteller.engine.settings import SamplerSettings
-from storyteller.engine.streams import FULL
 from storyteller.errors import EngineError, UserError
 from tests.stubs.engine_client import Heard, all_of, fake_client, order, rest_of, until
 from tests.stubs.engine_process import FAKE_ENGINE

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storyteller.engine.client import EngineClient
+from storyteller.engine.process.restart import DELAYS_S, QUICK_S, RestartPolicy, advice, obituary
 from storyteller.engine.protocol import Done, Failed, Load, Loading, Notice, Ready, Score, Token
-from storyteller.engine.restart import DELAYS_S, QUICK_S, RestartPolicy, advice, obituary
 from storyteller.errors import EngineError
 from storyteller.paths import engine_log_path
 from tests.stubs.engine_client import Heard, all_of, fake_client, order, rest_of

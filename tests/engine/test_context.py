@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.engine.context import assemble, block_of, prompt_of_ids, shown_text
+from storyteller.engine.prompt.context import assemble, block_of, prompt_of_ids, shown_text
 from storyteller.engine.protocol import Context
 from storyteller.errors import UserError
 from tests.stubs.tiny_gpt2 import WORDS
 
 if TYPE_CHECKING:
-    from storyteller.engine.tokens import Tokens
+    from storyteller.engine.prompt.tokens import Tokens
 
 LONG = "\n\n".join(f"Part {number}. {WORDS}" for number in range(30))
 

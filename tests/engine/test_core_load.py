@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from storyteller.engine.device import (
+from storyteller.engine.network.device import (
     decodes_alone,
     is_out_of_memory,
     on_processor,
@@ -21,9 +21,9 @@ from storyteller.engine.device import (
     place,
     set_threads,
 )
-from storyteller.engine.model_config import load_config
+from storyteller.engine.network.model_config import load_config
+from storyteller.engine.network.weights import parameter_count
 from storyteller.engine.protocol import Load, Loading, Notice, Ready
-from storyteller.engine.weights import parameter_count
 from storyteller.errors import ModelError, UserError
 from tests.stubs.tiny_gpt2 import Room, close, open_network, takes_of, write_model
 

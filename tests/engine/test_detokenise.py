@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.engine.detokenise import Detokeniser
+from storyteller.engine.prompt.detokenise import Detokeniser
 from storyteller.text import writable_text
 
 ALPHABET = "ab\r\n\t …é海🜁\x1b\x00\u202e\ufffd"

@@ -9,8 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storyteller.engine.cache import Trunk
-from storyteller.engine.lanes import Interrupted, Lanes, without_block
+from storyteller.engine.network.cache import Trunk
+from storyteller.engine.writing.lanes import Interrupted, Lanes, without_block
 from tests.stubs.tiny_gpt2 import close, open_lanes
 
 if TYPE_CHECKING:

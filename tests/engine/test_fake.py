@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.fake import FakeEngine, Reply
+from storyteller.engine.process.script import perform, pieces
 from storyteller.engine.protocol import (
     Began,
     Cancel,
@@ -31,7 +32,6 @@ from storyteller.engine.protocol import (
     Token,
     encode,
 )
-from storyteller.engine.script import perform, pieces
 from storyteller.errors import EngineError, ModelError, UserError
 from tests.stubs.engine_client import Heard, all_of, order, rest_of
 

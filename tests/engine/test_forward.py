@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
-from storyteller.engine.cache import Trunk
-from storyteller.engine.linear import ACTIVATIONS, PackedLinear, PlainLinear, activate, can_pack
-from storyteller.engine.model_config import ActivationName, load_config
+from storyteller.engine.network.cache import Trunk
+from storyteller.engine.network.linear import ACTIVATIONS, PackedLinear, PlainLinear, activate, can_pack
+from storyteller.engine.network.model_config import ActivationName, load_config
 from tests.stubs.tiny_gpt2 import close, open_network, write_model
 
 if TYPE_CHECKING:

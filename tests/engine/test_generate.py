@@ -10,7 +10,6 @@ import torch
 
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.core import Core
-from storyteller.engine.lanes import Lanes
 from storyteller.engine.protocol import (
     Began,
     Context,
@@ -23,8 +22,9 @@ from storyteller.engine.protocol import (
     TakeDone,
     Token,
 )
-from storyteller.engine.score import token_logprobs
 from storyteller.engine.settings import SamplerSettings, StopRules
+from storyteller.engine.writing.lanes import Lanes
+from storyteller.engine.writing.score import token_logprobs
 from storyteller.errors import EngineError, UserError
 from tests.stubs.tiny_gpt2 import WORDS, Room, takes_of, tokens_of, write_model
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import GenerateEvent
-    from storyteller.engine.tokens import Tokens
 
 PLAIN = SamplerSettings(loop_guard=False)
 GREEDY = SamplerSettings(method="greedy", loop_guard=False)

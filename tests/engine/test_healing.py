@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from storyteller.engine.context import assemble
-from storyteller.engine.healing import take_over_chances
+from storyteller.engine.prompt.context import assemble
+from storyteller.engine.prompt.healing import take_over_chances
 from storyteller.engine.protocol import Began, Context
 from storyteller.engine.settings import SamplerSettings
 from storyteller.text import writable_text
@@ -18,7 +18,7 @@ from tests.stubs.tiny_gpt2 import Room, open_lanes, takes_of, tokens_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storyteller.engine.tokens import Tokens
+    from storyteller.engine.prompt.tokens import Tokens
 
 PLAIN = SamplerSettings(loop_guard=False)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storyteller.engine.local import LocalEngine
+from storyteller.engine.process.streams import FULL
 from storyteller.engine.protocol import (
     Context,
     Done,
@@ -26,7 +27,6 @@ from storyteller.engine.protocol import (
     Token,
 )
 from storyteller.engine.settings import SamplerSettings
-from storyteller.engine.streams import FULL
 from storyteller.errors import EngineError, UserError
 from storyteller.paths import engine_log_path
 from tests.stubs.engine_client import Heard, all_of, fake_client, order, rest_of, until

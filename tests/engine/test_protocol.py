@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.engine.failures import error_of, failed
+from storyteller.engine.process.failures import error_of, failed
+from storyteller.engine.process.wire import UNREADABLE, LineSplitter
 from storyteller.engine.protocol import (
     VERSION,
     AdapterWeight,
@@ -25,7 +26,6 @@ from storyteller.engine.protocol import (
     encode,
 )
 from storyteller.engine.settings import SamplerSettings, StopRules
-from storyteller.engine.wire import UNREADABLE, LineSplitter
 from storyteller.errors import EngineError, ModelError, UserError
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # lone surrogates and controls too

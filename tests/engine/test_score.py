@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from storyteller.engine.cache import Trunk
 from storyteller.engine.cancel import CancelSignal
+from storyteller.engine.network.cache import Trunk
 from storyteller.engine.protocol import Score
-from storyteller.engine.score import token_logprobs
+from storyteller.engine.writing.score import token_logprobs
 from storyteller.errors import UserError
 from tests.stubs.tiny_gpt2 import WORDS, open_network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storyteller.engine.model import Network
+    from storyteller.engine.network.model import Network
     from tests.stubs.tiny_gpt2 import Room
 
 

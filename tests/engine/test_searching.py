@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storyteller.engine.cancel import CancelSignal
-from storyteller.engine.lanes import Lanes
 from storyteller.engine.protocol import Began, Context, Done, Generate, Notice, Token
 from storyteller.engine.search import beam_search, contrastive_search
-from storyteller.engine.searching import NO_SECOND_OPINION, ONE_ANSWER
 from storyteller.engine.settings import SamplerSettings, StopRules
+from storyteller.engine.writing.lanes import Lanes
+from storyteller.engine.writing.searching import NO_SECOND_OPINION, ONE_ANSWER
 from tests.stubs.tiny_gpt2 import Room, takes_of, tokens_of
 
 if TYPE_CHECKING:

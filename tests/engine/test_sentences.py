@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storyteller.engine.sentences import ends_sentence, last_sentence_end
+from storyteller.engine.prompt.sentences import ends_sentence, last_sentence_end
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from storyteller.engine.log import ROTATE_AT
+from storyteller.engine.process.log import ROTATE_AT
 from storyteller.engine.protocol import (
     MAX_LINE,
     VERSION,

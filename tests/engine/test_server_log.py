@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.engine import log
+from storyteller.engine.process import log
+from storyteller.engine.process.service import private_texts
 from storyteller.engine.protocol import Context, Generate, Load, Prepare, Probe, Score
-from storyteller.engine.service import private_texts
 from storyteller.engine.settings import SamplerSettings, StopRules
 from storyteller.paths import engine_log_path, state_dir
 

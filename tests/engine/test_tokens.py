@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from storyteller.engine.tokens import Tokens, load_tokens
+from storyteller.engine.prompt.tokens import Tokens, load_tokens
 from storyteller.errors import ModelError
 from tests.stubs.tiny_gpt2 import VOCAB, WORDS
 

@@ -51,7 +51,7 @@ def test_the_app_and_the_client_load_no_model_library(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["client", "fake", "local", "server", "service", "catalogue", "presets", "protocol"]
+    "module", ["client", "fake", "local", "server", "process.service", "catalogue", "presets", "protocol"]
 )
 def test_the_engines_outside_neither_draws_nor_loads_a_model_library(module: str) -> None:
     assert loaded_by(f"import storyteller.engine.{module}") & (MODEL | SCREEN) == set()

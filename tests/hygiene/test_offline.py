@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from storyteller.engine.child import engine_command
 from storyteller.engine.client import EngineClient
+from storyteller.engine.process.child import engine_command
 from storyteller.engine.protocol import Context, Done, Generate, Load, Ready, Score
 from storyteller.engine.settings import StopRules
 from tests.stubs.engine_client import Heard, all_of

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from storyteller.engine.adapters import load_adapter
-from storyteller.engine.model_config import ModelConfig
+from storyteller.engine.network.adapters import load_adapter
+from storyteller.engine.network.model_config import ModelConfig
 from storyteller.errors import AdapterError
 
 if TYPE_CHECKING:

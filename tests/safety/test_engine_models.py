@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from storyteller.engine.device import Placement
-from storyteller.engine.model_config import load_config
-from storyteller.engine.weights import load_network
+from storyteller.engine.network.device import Placement
+from storyteller.engine.network.model_config import load_config
+from storyteller.engine.network.weights import load_network
 from storyteller.errors import ModelError
 from tests.stubs.tiny_gpt2 import Room, takes_of, write_model
 

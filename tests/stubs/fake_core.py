@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from storyteller.engine.process.script import probe, score
 from storyteller.engine.protocol import (
     Began,
     Done,
@@ -33,7 +34,6 @@ from storyteller.engine.protocol import (
     TakeDone,
     Token,
 )
-from storyteller.engine.script import probe, score
 from storyteller.errors import EngineError, ModelError, UserError
 
 if TYPE_CHECKING:

@@ -11,17 +11,17 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.core import Core
-from storyteller.engine.device import Placement
-from storyteller.engine.lanes import Lanes
-from storyteller.engine.model_config import ModelConfig, load_config
+from storyteller.engine.network.device import Placement
+from storyteller.engine.network.model_config import ModelConfig, load_config
+from storyteller.engine.network.weights import expected_shapes, load_network
 from storyteller.engine.protocol import Context, Generate, Load, TakeDone, Token
 from storyteller.engine.settings import SamplerSettings, StopRules
-from storyteller.engine.weights import expected_shapes, load_network
+from storyteller.engine.writing.lanes import Lanes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storyteller.engine.model import Network
+    from storyteller.engine.network.model import Network
     from storyteller.engine.protocol import GenerateEvent
 
 VOCAB = 400

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storyteller.cli.takes import TakePrinter, json_line, may_be_taken_back, settled_sentences
+from storyteller.engine.prompt.sentences import last_sentence_end
 from storyteller.engine.protocol import Rewound, TakeDone, Token
 from storyteller.engine.sampling.loops import LONGEST_PERIOD, find_loop
-from storyteller.engine.sentences import last_sentence_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

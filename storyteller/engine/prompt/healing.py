@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.tokens import Tokens
+    from storyteller.engine.prompt.tokens import Tokens
 
 
 def take_over_chances(logits: Tensor, tail: Sequence[int], tokens: Tokens) -> Tensor:

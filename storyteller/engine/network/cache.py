@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.model import Network
+    from storyteller.engine.network.model import Network
 
 _ROUND: Final = 64  # positions: branches grow in these steps
 

@@ -18,8 +18,8 @@ from storyteller.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import Context
-    from storyteller.engine.tokens import Tokens
 
 _BLOCK: Final = 256
 _NOTE_DISTANCE: Final = 3  # paragraphs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeAlias
 
-from storyteller.engine.failures import error_of
+from storyteller.engine.process.failures import error_of
 from storyteller.engine.protocol import (
     Done,
     Event,

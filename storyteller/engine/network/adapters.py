@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from storyteller.engine.weights import product_shapes
+from storyteller.engine.network.weights import product_shapes
 from storyteller.errors import AdapterError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.model import LowRank, Network
-    from storyteller.engine.model_config import ModelConfig
+    from storyteller.engine.network.model import LowRank, Network
+    from storyteller.engine.network.model_config import ModelConfig
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"

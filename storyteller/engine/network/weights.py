@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from storyteller.engine.linear import linear
-from storyteller.engine.model import Block, Network, Norm
 from storyteller.engine.model_folder import expected_hash, has_pickles, weight_files
+from storyteller.engine.network.linear import linear
+from storyteller.engine.network.model import Block, Network, Norm
 from storyteller.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.device import Placement
-    from storyteller.engine.linear import Linear
-    from storyteller.engine.model_config import ModelConfig
+    from storyteller.engine.network.device import Placement
+    from storyteller.engine.network.linear import Linear
+    from storyteller.engine.network.model_config import ModelConfig
 
 _PREFIXES: Final = ("transformer.", "")
 _DTYPES: Final = frozenset({"F64", "F32", "F16", "BF16"})

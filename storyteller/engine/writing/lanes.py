@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from storyteller.engine.cache import Branches, Trunk
-from storyteller.engine.device import decodes_alone, one_thread
-from storyteller.engine.weights import parameter_count
+from storyteller.engine.network.cache import Branches, Trunk
+from storyteller.engine.network.device import decodes_alone, one_thread
+from storyteller.engine.network.weights import parameter_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.model import Network
+    from storyteller.engine.network.model import Network
 
 # Rows a prefill reads at once. On a processor 128 lose nothing to 256 (attention's scores stay in the cache)
 # and halve the time until a cancelled prefill stops; a GPU wants more.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeVar
 
+from storyteller.engine.process.streams import Streams
 from storyteller.engine.protocol import (
     Began,
     Cancel,
@@ -20,14 +21,13 @@ from storyteller.engine.protocol import (
     TakeDone,
     Token,
 )
-from storyteller.engine.streams import Streams
 from storyteller.errors import StorytellerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from storyteller.engine.process.streams import Asked, Stream
     from storyteller.engine.protocol import GenerateEvent, StatusEvent
-    from storyteller.engine.streams import Asked, Stream
 
 Answer = TypeVar("Answer", Scored, Probed)
 

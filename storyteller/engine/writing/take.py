@@ -6,15 +6,15 @@ import time
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from storyteller.engine.detokenise import Detokeniser
+from storyteller.engine.prompt.detokenise import Detokeniser
+from storyteller.engine.prompt.sentences import ends_sentence, last_sentence_end
 from storyteller.engine.protocol import TakeDone
-from storyteller.engine.sentences import ends_sentence, last_sentence_end
 
 if TYPE_CHECKING:
+    from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import Finish
     from storyteller.engine.sampling import Choice, TakeSampler
     from storyteller.engine.settings import StopRules
-    from storyteller.engine.tokens import Tokens
 
 _MARGIN: Final = 4  # a take that is to end with a sentence may from three quarters of its length on
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from storyteller.engine.device import is_out_of_memory, release_memory
-from storyteller.engine.healing import continuing_mask, take_over_chances
-from storyteller.engine.lanes import Interrupted
+from storyteller.engine.network.device import is_out_of_memory, release_memory
+from storyteller.engine.prompt.healing import continuing_mask, take_over_chances
 from storyteller.engine.protocol import Alternative, Notice, Rewound, Token
 from storyteller.engine.sampling import Choice, draw, uniform
+from storyteller.engine.writing.lanes import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.cancel import CancelSignal
+    from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import Finish, Generate, GenerateEvent
-    from storyteller.engine.take import Take
-    from storyteller.engine.tokens import Tokens
-    from storyteller.engine.voices import Voices
+    from storyteller.engine.writing.take import Take
+    from storyteller.engine.writing.voices import Voices
 
 ONE_BY_ONE = "There was not enough memory for all takes at once; they are written one after another."
 

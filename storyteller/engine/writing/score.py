@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from storyteller.engine.cache import Trunk
+from storyteller.engine.network.cache import Trunk
 from storyteller.engine.protocol import Scored, ScoredToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from storyteller.engine.model import Network
-    from storyteller.engine.tokens import Tokens
+    from storyteller.engine.network.model import Network
+    from storyteller.engine.prompt.tokens import Tokens
 
 _CHUNK: Final = 128  # rows whose logits exist at once: 26 MB for GPT-2's vocabulary
 

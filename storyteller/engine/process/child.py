@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import storyteller
-from storyteller.engine.log import open_log
-from storyteller.engine.wire import LineSplitter
+from storyteller.engine.process.log import open_log
+from storyteller.engine.process.wire import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from storyteller.engine.cancel import CancelSignal
-from storyteller.engine.failures import failed
+from storyteller.engine.process.failures import failed
 from storyteller.engine.protocol import (
     Cancel,
     Done,

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
-from storyteller.engine.linear import AdaptedLinear
+from storyteller.engine.network.linear import AdaptedLinear
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from storyteller.engine.linear import Linear
-    from storyteller.engine.model_config import ModelConfig
+    from storyteller.engine.network.linear import Linear
+    from storyteller.engine.network.model_config import ModelConfig
 
     Attend: TypeAlias = Callable[[int, Tensor], Tensor]
     """From a layer's number and its queries, keys and values (n, 3 d) to what the heads gathered (n, d)."""

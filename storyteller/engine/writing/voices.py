@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from storyteller.engine.context import block_of
-from storyteller.engine.lanes import without_block
+from storyteller.engine.prompt.context import block_of
+from storyteller.engine.writing.lanes import without_block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.cancel import CancelSignal
-    from storyteller.engine.context import Prompt
-    from storyteller.engine.lanes import Lanes
+    from storyteller.engine.prompt.context import Prompt
+    from storyteller.engine.writing.lanes import Lanes
 
 
 class Voices:

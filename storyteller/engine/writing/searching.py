@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from storyteller.engine.healing import continuing_mask
-from storyteller.engine.lanes import Interrupted
+from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Notice, Token
 from storyteller.engine.sampling import Choice, resolve, row_adjustment
 from storyteller.engine.search import beam_search, contrastive_search
+from storyteller.engine.writing.lanes import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.cancel import CancelSignal
-    from storyteller.engine.context import Prompt
-    from storyteller.engine.lanes import Lanes
+    from storyteller.engine.prompt.context import Prompt
+    from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import Generate, GenerateEvent
-    from storyteller.engine.take import Take
-    from storyteller.engine.tokens import Tokens
+    from storyteller.engine.writing.lanes import Lanes
+    from storyteller.engine.writing.take import Take
 
 ONE_ANSWER = "Contrastive search has one answer to a prompt, so all takes say the same."
 NO_SECOND_OPINION = "Searches do not ask for a second opinion; guidance and adapter contrast are left out."

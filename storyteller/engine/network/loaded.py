@@ -7,22 +7,22 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from storyteller.engine.adapters import load_adapter, mix
 from storyteller.engine.catalogue import find_adapters, model_hash
-from storyteller.engine.device import decodes_alone, on_processor, one_thread, place, release_memory
-from storyteller.engine.lanes import Lanes
-from storyteller.engine.model_config import load_config
-from storyteller.engine.tokens import load_tokens
-from storyteller.engine.weights import load_network, parameter_count
+from storyteller.engine.network.adapters import load_adapter, mix
+from storyteller.engine.network.device import decodes_alone, on_processor, one_thread, place, release_memory
+from storyteller.engine.network.model_config import load_config
+from storyteller.engine.network.weights import load_network, parameter_count
+from storyteller.engine.prompt.tokens import load_tokens
+from storyteller.engine.writing.lanes import Lanes
 from storyteller.errors import AdapterError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from storyteller.engine.adapters import Adapter
     from storyteller.engine.catalogue import Found
-    from storyteller.engine.device import Placement
-    from storyteller.engine.model import Network
+    from storyteller.engine.network.adapters import Adapter
+    from storyteller.engine.network.device import Placement
+    from storyteller.engine.network.model import Network
     from storyteller.engine.protocol import AdapterWeight, Dtype
 
 _MIXES: Final = 4  # networks with adapters kept ready; each costs its low-rank products

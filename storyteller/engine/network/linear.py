@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from storyteller.engine.model_config import ActivationName
+    from storyteller.engine.network.model_config import ActivationName
 
     Activation: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -12,7 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from storyteller.engine.log import open_log
+from storyteller.engine.process.log import open_log
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _OOM_STEP = 500  # of 1000, above the app's own score

@@ -1,0 +1,1 @@
+"""GPT-2 as tensors: configuration, weights, products, cache, adapters, and where they run."""
