@@ -105,13 +105,15 @@ class TakesScreen(OverRoom[ShownTake]):
                 if option.prompt != rows.get_option_at_index(index).prompt:
                     rows.replace_option_prompt_at_index(index, option.prompt)
             return
-        place, before = rows.highlighted, self.entry or self._first()
+        place, entry = rows.highlighted, self.entry
         rows.set_options(options)
-        ids = [option.id for option in options]
-        if before is not None and before.take.id in ids:
-            rows.highlighted = ids.index(before.take.id)
-        elif place is not None and options:
-            rows.highlighted = min(place, len(options) - 1)
+        if place is None:
+            entry = self._first()
+        takes = {option.id: index for index, option in enumerate(options) if not option.disabled}
+        if entry is not None:
+            rows.highlighted = takes.get(entry.take.id)
+        elif takes and place is not None:
+            rows.highlighted = min(takes.values(), key=lambda index: abs(index - place))
 
     def _first(self) -> Entry | None:
         """Where the cursor begins: on the take that is on the page, or else on the newest of the place."""
@@ -165,7 +167,7 @@ class TakesScreen(OverRoom[ShownTake]):
 
     def _whole(self, entry: Entry | None) -> Content:
         if entry is None:
-            return Content.styled("There is none here.", "$room-muted")
+            return Content.styled("There is none here yet.", "$room-muted")
         compared = self._entries.get(self._compared or "")
         parts = [self._in_place(entry, compared)]
         if compared is not None and compared is not entry:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from storyteller.config import Settings
+from storyteller.config import Settings, load_settings
 from storyteller.engine.fake import Reply
 from storyteller.engine.protocol import Cancel, Generate
 from storyteller.errors import EngineError
 from storyteller.tui.braid import Above, Braid
+from storyteller.tui.dialogs.picker import Picker
 from storyteller.tui.lines import Line
 from tests.stubs.open_braid import ANOTHER, BEFORE, TEXTS, braided, grow
 from tests.stubs.open_room import open_room
@@ -83,11 +84,14 @@ async def test_lines_painted_as_they_grow_are_what_painting_anew_gives(novel: Pa
 
 
 async def test_the_room_is_not_painted_under_the_lanes(novel: Path) -> None:
+    def in_sight() -> bool:
+        return room.room.is_current
+
     async with open_room(novel, script=[Reply(texts=TEXTS)]) as room:
         await braided(room, 3)
-        assert not room.room.is_current
+        assert not in_sight()
         await room.press("escape")
-        assert room.room.is_current
+        assert in_sight()
         assert "show them" in room.line("hints")
 
 
@@ -96,6 +100,16 @@ async def test_the_settings_say_how_many_lanes(novel: Path) -> None:
         async with open_room(novel, settings=Settings(consent="no", braid_lanes=lanes)) as room:
             braid = await braided(room)
             assert len(braid.views) == requests(room)[0].takes == lanes
+
+
+async def test_the_number_of_lanes_is_picked_and_remembered(novel: Path) -> None:
+    async with open_room(novel) as room:
+        room.room.act("takes.lanes")
+        await room.dialog(Picker)
+        await room.press("down", "enter")
+        await braided(room, 0)
+        assert requests(room)[0].takes == 4
+        assert load_settings()[0].braid_lanes == 4
 
 
 async def test_enter_keeps_the_lane_as_one_step_of_the_history(novel: Path) -> None:
