@@ -14,7 +14,6 @@ import torch
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_model
 from storyteller.engine.network.device import is_out_of_memory, set_threads
-from storyteller.engine.network.loaded import TO_PROCESSOR, LoadedModel
 from storyteller.engine.prompt.context import Prompt, assemble, prompt_of_ids, shown_text
 from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
@@ -22,6 +21,7 @@ from storyteller.engine.sampling import build_sampler
 from storyteller.engine.settings import SamplerSettings
 from storyteller.engine.writing.decode import Decoding, likeliest
 from storyteller.engine.writing.lanes import Interrupted
+from storyteller.engine.writing.loaded import TO_PROCESSOR, LoadedModel
 from storyteller.engine.writing.score import scored, token_logprobs
 from storyteller.engine.writing.searching import Searching
 from storyteller.engine.writing.take import Take

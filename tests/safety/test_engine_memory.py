@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from storyteller.engine.network import loaded, weights
+from storyteller.engine.network import weights
 from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.device import Placement
-from storyteller.engine.network.loaded import TO_PROCESSOR, LoadedModel
 from storyteller.engine.protocol import Context, Done, Notice, Prepare, Probe, Ready, Rewound, Score, Token
 from storyteller.engine.settings import SamplerSettings
+from storyteller.engine.writing import loaded
 from storyteller.engine.writing.decode import ONE_BY_ONE
+from storyteller.engine.writing.loaded import TO_PROCESSOR, LoadedModel
 from storyteller.errors import EngineError
 from tests.stubs.tiny_gpt2 import Room, takes_of, write_model
 
