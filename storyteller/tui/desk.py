@@ -63,6 +63,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self._today_before = 0
         self._document_closed = False
         self._lines_stale = False
+        self._known_chapter: tuple[str, int, str | None] | None = None
         self._notice: tuple[str, bool] | None = None
         self._notice_timer: Timer | None = None
         self._autosave_timer: Timer | None = None
@@ -290,7 +291,7 @@ class Desk(Screen[None], inherit_bindings=False):
             name=session.name,
             dirty=session.dirty,
             read_only=page.read_only,
-            chapter=heading_above(page.exact_text, page.settled_cursor),
+            chapter=self._chapter(),
             words=page.words,
             today=self._today_before + page.words - self._words_before,
             goal=self.storyteller.settings.daily_goal,
@@ -298,6 +299,14 @@ class Desk(Screen[None], inherit_bindings=False):
         self.query_one("#top", Line).show(*top_pieces(manuscript))
         self.query_one("#status", Line).show(*self.status)
         self.query_one("#hints", Line).show(*self.hint_pieces())
+
+    def _chapter(self) -> str | None:
+        """The chapter of the caret; looked for again where the text or the caret is another (0.2 ms in a novel)."""
+        text, caret = self.page.exact_text, self.page.settled_cursor
+        known = self._known_chapter
+        if known is None or known[0] is not text or known[1] != caret:
+            known = self._known_chapter = (text, caret, heading_above(text, caret))
+        return known[2]
 
     @property
     def status(self) -> tuple[list[Piece], list[Piece]]:
