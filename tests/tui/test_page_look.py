@@ -202,6 +202,22 @@ async def test_wide_characters_are_painted_where_they_are_counted() -> None:
         assert cell_len(strip.text.rstrip()) == end
 
 
+@pytest.mark.parametrize("width", [60, 41])
+async def test_a_window_that_becomes_low_keeps_the_caret_in_sight(width: int) -> None:
+    text = "\n".join(f"Line {number} of the manuscript, and a little more of it." for number in range(100))
+    async with open_page(text, caret=len(text), size=(60, 40)) as (page, pilot, _):
+        for height in (8, 40, 5, 12):
+            await pilot.resize_terminal(width, height)
+            await pilot.pause()
+            assert any("Line 99" in line for line in painted(page)), height
+        page.place_caret(0)
+        page.scroll_to(y=50, animate=False)
+        await pilot.pause()
+        await pilot.resize_terminal(60, 20)
+        await pilot.pause()
+        assert not any("Line 0 " in line for line in painted(page)), "what one reads elsewhere stays in sight"
+
+
 async def test_after_a_resize_the_caret_is_where_it_was_on_the_screen() -> None:
     text = "\n\n".join("word " * 40 for _ in range(40))
     async with open_page(text, caret=len(text) // 2, size=(60, 20)) as (page, pilot, _):

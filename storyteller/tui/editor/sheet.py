@@ -63,6 +63,7 @@ class Sheet(TextArea, inherit_bindings=False):
         classes: str | None = None,
     ) -> None:
         self._painter = Painter()
+        self._seen_rows = 0  # the height of the window before it changed
         self._frame: tuple[int, int] | None = None  # width and margin, while lines are painted
         super().__init__(
             placeholder=placeholder,
@@ -135,7 +136,8 @@ class Sheet(TextArea, inherit_bindings=False):
             self._refresh_size()
         else:
             top = self.scroll_offset.y
-            held = self.cursor_location if self._caret_in_sight else wrap.offset_to_location(Offset(0, top))
+            in_sight = self._caret_within(self._seen_rows)
+            held = self.cursor_location if in_sight else wrap.offset_to_location(Offset(0, top))
             from_top = wrap.location_to_offset(held).y - top
             wrap.wrap(width, self.indent_width)
             self._refresh_size()
@@ -145,8 +147,10 @@ class Sheet(TextArea, inherit_bindings=False):
 
     @property
     def _caret_in_sight(self) -> bool:
-        height = self.scrollable_content_region.height
-        return 0 <= self._cursor_offset[1] - self.scroll_offset.y < height
+        return self._caret_within(self.scrollable_content_region.height)
+
+    def _caret_within(self, rows: int) -> bool:
+        return 0 <= self._cursor_offset[1] - self.scroll_offset.y < rows
 
     def _refresh_size(self) -> None:
         wrap = self.wrapped_document
@@ -166,10 +170,11 @@ class Sheet(TextArea, inherit_bindings=False):
         self.refresh()
 
     def _on_resize(self) -> None:
-        in_sight = self._caret_in_sight
+        in_sight = self._caret_within(self._seen_rows)
         self._rewrap_and_refresh_virtual_size()
         if in_sight or self.typewriter:
             self.scroll_cursor_visible()
+        self._seen_rows = self.scrollable_content_region.height
 
     def _recompute_cursor_offset(self) -> None:
         self._cursor_offset = self.wrapped_document.location_to_offset(self.cursor_location)
