@@ -49,6 +49,7 @@ class AskingDesk(FindingDesk):
         super().__init__(session)
         self.braid: Lanes | None = None  # the latest
         self._streams: dict[str, Stream] = {}  # by the id of their request
+        self._until_began = ""  # what the engine said about a request that waits for it
         self._pause_timer: Timer | None = None
         self._prepare_timer: Timer | None = None
 
@@ -165,6 +166,7 @@ class AskingDesk(FindingDesk):
     @on(OfferBegan)
     def _offer_began(self, event: OfferBegan) -> None:
         self.prompter.began(event.began)
+        self.no_longer(self._until_began)
 
     @on(OfferGrew)
     def _offer_grew(self, event: OfferGrew) -> None:
@@ -197,6 +199,9 @@ class AskingDesk(FindingDesk):
 
     @on(OfferRemarked)
     def _offer_remarked(self, event: OfferRemarked) -> None:
+        asking = self.prompter.asking
+        if asking is not None and asking.request.id == event.generation and asking.began is None:
+            self._until_began = event.message
         self.say(event.message)
 
     @on(OfferFailed)

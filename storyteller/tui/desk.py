@@ -354,6 +354,11 @@ class Desk(Screen[None], inherit_bindings=False):
         self._notice_timer = self.set_timer(seconds or 5 + len(sentence) / 20, self.quiet)
         self.refresh_lines()
 
+    def no_longer(self, sentence: str) -> None:
+        """What `sentence` says is not so any more; where it is being shown it goes."""
+        if self._notice is not None and self._notice[0] == sentence:
+            self.quiet()
+
     def quiet(self) -> None:
         """The notice in the status line has had its time."""
         self._notice = None

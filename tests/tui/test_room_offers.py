@@ -185,10 +185,11 @@ async def test_a_request_while_the_model_loads_waits_and_says_so(novel: Path) ->
     async with open_room(novel, script=[FIRST], slow_load=True) as room:
         assert "opening the model" in room.line("status")
         await room.press("ctrl+end", "tab")
-        await room.until(lambda: room.app.notices)
+        await room.until(lambda: "still being opened" in room.line("status"))
         room.engine.finish_loading()
         await room.stream()
         assert room.offered == FIRST
+        assert "still being opened" not in room.line("status"), "it is not so any more"
 
 
 async def test_a_hundred_retries_leave_nothing_behind(novel: Path) -> None:  # safety 39
