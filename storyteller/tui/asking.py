@@ -206,7 +206,8 @@ class AskingDesk(FindingDesk):
 
     @on(OfferFailed)
     def _offer_failed(self, event: OfferFailed) -> None:
-        self.say(f"{event.title}: {event.message}", alarm=True)
+        why_no_model = self.storyteller.model.failed  # says more than that there is none
+        self.say(why_no_model or f"{event.title}: {event.message}", alarm=True)
 
     @property
     def running_braid(self) -> Lanes | None:

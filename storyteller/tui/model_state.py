@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelState:
-    """The model as the status line shows it."""
+    """The model as the status line shows it; `failed` is the sentence that says why there is none."""
 
     ready: Ready | None = None
     stage: str = "opening the model"
@@ -38,6 +38,7 @@ def after(state: ModelState, event: StatusEvent) -> tuple[ModelState, str | None
         case Ready():
             return ModelState(ready=event), None
         case Failed():
-            return replace(state, ready=None, failed=event.title), f"{event.title}: {event.message}"
+            sentence = f"{event.title}: {event.message}"
+            return replace(state, ready=None, failed=sentence), sentence
         case Notice():
             return state, event.message

@@ -155,17 +155,23 @@ class Room(AskingDesk):
         """The document was saved as `text`."""
         self.prompter.document = self.document_name
         self.witness.saved(text)
+        self._keep_with(text)
+        super().saved(text, notes, quietly=quietly)
+
+    def _keep_with(self, text: str) -> None:
+        """The takes and origins of the page come back with the file, which holds `text`."""
         if text == self.page.exact_text:
             anchors, spans = self.prompter.tree.anchors(), self.page.provenance.to_json()
             self.witness.keep(self.document_name, self.manner.genre, text, anchors, spans)
-        super().saved(text, notes, quietly=quietly)
 
     def leave_document(self) -> None:
         """Let go of the document."""
         if not self._document_closed:
             if self.prompter.shown is not None:
-                self.witness.concealed(self.prompter.shown)
+                self.prompter.concealed(self.prompter.shown)
             self.witness.closed(self.page.exact_text)
+            if not self.session.is_new:  # takes may have come since it was saved
+                self._keep_with(self.session.saved_text)
         super().leave_document()
 
     # The lines

@@ -191,6 +191,34 @@ async def test_takes_and_origins_come_back_with_the_document(novel: Path) -> Non
         assert room.offered == FIRST
 
 
+@pytest.mark.usefixtures("agreed")
+async def test_takes_that_came_after_the_last_save_come_back_too(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST, SECOND], settings=YES) as room:
+        await asked(room)
+        await room.press("escape")
+        await asked(room)
+        await room.press("ctrl+q")
+        assert await room.ended() == 0
+    async with open_room(novel, settings=YES) as room:
+        await room.until(lambda: len(room.room.prompter.tree) == 2)
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_what_was_thrown_away_brings_nothing_back_in_a_wrong_place(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST, SECOND], settings=YES) as room:
+        await asked(room)
+        await room.press("tab")
+        await asked(room)
+        await room.press("escape", "ctrl+q")
+        await room.dialog(Choice)
+        await room.press("d")
+        assert await room.ended() == 0
+    async with open_room(novel, settings=YES) as room:
+        assert room.text == "She read it twice."
+        assert not list(room.room.page.provenance.spans())
+        assert not room.room.prompter.tree.at(len(room.text) + 1)
+
+
 async def test_the_first_run_asks_once_in_plain_words(novel: Path) -> None:
     async with open_room(novel, settings=Settings(), opened=False) as room:
         choice = await room.dialog(Choice)

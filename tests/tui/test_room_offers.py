@@ -9,7 +9,7 @@ import pytest
 from storyteller.config import Settings
 from storyteller.engine.fake import Reply
 from storyteller.engine.protocol import Cancel, Generate
-from storyteller.errors import EngineError
+from storyteller.errors import EngineError, ModelError
 from tests.stubs.open_room import open_room
 
 if TYPE_CHECKING:
@@ -190,6 +190,20 @@ async def test_a_request_while_the_model_loads_waits_and_says_so(novel: Path) ->
         await room.stream()
         assert room.offered == FIRST
         assert "still being opened" not in room.line("status"), "it is not so any more"
+
+
+async def test_without_a_model_every_request_says_why_there_is_none(novel: Path) -> None:
+    # safety 36
+    async with open_room(novel, slow_load=True) as room:
+        await room.press("ctrl+end", "tab")
+        await room.until(lambda: "still being opened" in room.line("status"))
+        room.engine.fail_loading(ModelError("model.safetensors is damaged. Fetch it again."))
+        await room.until(lambda: room.room.prompter.asking is None)
+        assert "is damaged" in room.line("status")
+        room.room.quiet()
+        await room.settle()
+        assert "no model" in room.line("status")
+        assert room.text == "# One\n\nShe read it twice."
 
 
 async def test_a_hundred_retries_leave_nothing_behind(novel: Path) -> None:  # safety 39
