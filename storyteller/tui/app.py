@@ -13,6 +13,7 @@ from rich.text import Text
 from textual import on
 from textual.app import App
 from textual.events import AppFocus, Event, Key
+from textual.widgets import OptionList
 from textual.worker import Worker, WorkerState
 
 from storyteller.errors import SettingsError, StorytellerError
@@ -148,6 +149,8 @@ class StorytellerApp(App[None], inherit_bindings=False):
         if focused is None or not self.app_focus or (key.is_printable and isinstance(focused, TAKE_LETTERS)):
             return False
         await caught_up(focused)
+        if isinstance(focused, OptionList) and focused.scrollable_content_region.width < 1:
+            return True  # it has no lines to move in, and Textual would look for them
         return await self._check_bindings(key.key, priority=True) or await self._check_bindings(key.key)
 
     # What is said

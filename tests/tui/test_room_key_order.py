@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.events import Key
 
 from storyteller.engine.protocol import Generate
+from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.manner import MannerDialog
 from tests.stubs.open_room import OpenRoom, open_room
 
@@ -99,3 +100,15 @@ async def test_keys_of_a_list_keep_their_order_too() -> None:
         burst(room, ("down", None), ("right", None), ("enter", "\r"))
         await room.until(lambda: room.app.screen is room.room)
         assert room.room.manner.randomness > before
+
+
+async def test_keys_of_a_list_that_has_no_room_do_nothing() -> None:
+    # safety 30
+    async with open_room() as room:
+        await room.press("x", "ctrl+q")
+        await room.dialog(Choice)
+        await room.pilot.resize_terminal(1, 10)
+        await room.press("pagedown", "down", "pageup", "end", "home")
+        await room.pilot.resize_terminal(80, 24)
+        await room.press("escape")
+        assert room.text == "x"
