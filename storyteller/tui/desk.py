@@ -62,6 +62,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self._words_before = 0  # when the day's words were last counted
         self._today_before = 0
         self._document_closed = False
+        self._told: set[str] = set()  # what troubles the journal and the lock
         self._lines_stale = False
         self._known_chapter: tuple[str, int, str | None] | None = None
         self._notice: tuple[str, bool] | None = None
@@ -245,6 +246,14 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def _journal(self) -> None:
         self.session.edited(self.page.exact_text, self.page.cursor_location)
+        self.tell_trouble()
+
+    def tell_trouble(self) -> None:
+        """Say, once, why a crash would lose text."""
+        trouble = self.session.trouble
+        if trouble is not None and trouble not in self._told:
+            self._told.add(trouble)
+            self.say(trouble, alarm=True)
 
     @on(Edited)
     def _edited(self) -> None:

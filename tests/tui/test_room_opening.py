@@ -104,3 +104,15 @@ async def test_a_no_in_the_library_outweighs_a_yes_in_the_settings(novel: Path) 
     log.close()
     async with open_room(novel, settings=Settings(consent="yes")) as room:
         assert await room.app.feedback.consent(EVERYTHING) is False
+
+
+async def test_a_journal_that_fails_later_is_told_once(novel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # safety 7
+    async with open_room(novel) as room:
+        await room.press("x")
+        full = "The recovery journal cannot be written (No space left on device)."
+        monkeypatch.setattr(Journal, "trouble", property(lambda _: full))
+        await room.press("y", "z")
+        await room.until(lambda: "No space left" in room.line("status"))
+        assert room.app.notices.count(full) == 1
+        assert room.text == "xyzOld."

@@ -28,7 +28,7 @@ async def open_document(room: Room) -> None:
         return
     await offer_recoveries(room, session.recoveries, session.opening_text, room.recover, unasked=True)
     room.begin()
-    for sentence in (*session.remarks, session.read_only, session.trouble):
+    for sentence in (*session.remarks, session.read_only):
         if sentence:
             room.say(sentence)
     await _agree_again(room)
