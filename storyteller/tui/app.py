@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from rich.text import Text
 from textual import on
 from textual.app import App
-from textual.events import AppFocus, Event, Key
+from textual.events import AppFocus, Event, Key, Paste
 from textual.widgets import OptionList
 from textual.worker import Worker, WorkerState
 
@@ -138,7 +138,9 @@ class StorytellerApp(App[None], inherit_bindings=False):
             self.push_screen(CommandPalette(placeholder="What would you like to do?"))
 
     async def on_event(self, event: Event) -> None:
-        """Keys take effect in the order they were pressed: see `keyorder`."""
+        """Keys take effect in the order they were pressed: see `keyorder`. Pasting brings the focus back, as keys do."""
+        if isinstance(event, Paste) and not event.is_forwarded:
+            self.app_focus = True
         if isinstance(event, Key) and not event.is_forwarded and await self._did_at_once(event):
             return
         await super().on_event(event)

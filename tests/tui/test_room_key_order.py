@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textual.events import Key
+from textual.events import AppBlur, Key, Paste
 
 from storyteller.engine.protocol import Generate
 from storyteller.tui.dialogs.choice import Choice
@@ -112,3 +112,10 @@ async def test_keys_of_a_list_that_has_no_room_do_nothing() -> None:
         await room.pilot.resize_terminal(80, 24)
         await room.press("escape")
         assert room.text == "x"
+
+
+async def test_what_is_pasted_into_a_window_without_the_focus_arrives() -> None:
+    async with open_room() as room:
+        room.app.post_message(AppBlur())
+        room.app.post_message(Paste("from elsewhere"))
+        await room.until(lambda: room.text == "from elsewhere")
