@@ -151,7 +151,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         if focused is None or not self.app_focus or (key.is_printable and isinstance(focused, TAKE_LETTERS)):
             return False
         await caught_up(focused)
-        if isinstance(focused, OptionList) and focused.scrollable_content_region.width < 1:
+        if isinstance(focused, OptionList) and not focused.scrollable_content_region:
             return True  # it has no lines to move in, and Textual would look for them
         return await self._check_bindings(key.key, priority=True) or await self._check_bindings(key.key)
 

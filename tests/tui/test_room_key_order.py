@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from textual.events import AppBlur, Key, Paste
 
 from storyteller.engine.protocol import Generate
@@ -102,12 +103,13 @@ async def test_keys_of_a_list_keep_their_order_too() -> None:
         assert room.room.manner.randomness > before
 
 
-async def test_keys_of_a_list_that_has_no_room_do_nothing() -> None:
+@pytest.mark.parametrize("size", [(1, 10), (80, 3)])
+async def test_keys_of_a_list_that_has_no_room_do_nothing(size: tuple[int, int]) -> None:
     # safety 30
     async with open_room() as room:
         await room.press("x", "ctrl+q")
         await room.dialog(Choice)
-        await room.pilot.resize_terminal(1, 10)
+        await room.pilot.resize_terminal(*size)
         await room.press("pagedown", "down", "pageup", "end", "home")
         await room.pilot.resize_terminal(80, 24)
         await room.press("escape")
