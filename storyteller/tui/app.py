@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from storyteller.feedback.writer import FeedbackWriter
 
 _log = logging.getLogger(__name__)
+_PAGES: Final = ("pageup", "pagedown")
 _CRASHED: Final = "storyteller failed ({}). Your text is safe: open the file again and it is offered to you."
 
 
@@ -151,8 +152,10 @@ class StorytellerApp(App[None], inherit_bindings=False):
         if focused is None or not self.app_focus or (key.is_printable and isinstance(focused, TAKE_LETTERS)):
             return False
         await caught_up(focused)
-        if isinstance(focused, OptionList) and not focused.scrollable_content_region:
-            return True  # it has no lines to move in, and Textual would look for them
+        if key.key in _PAGES and any(
+            not rows.scrollable_content_region for rows in self.screen.query(OptionList)
+        ):
+            return True  # a list without room has no lines to move in, and Textual fails looking for them
         return await self._check_bindings(key.key, priority=True) or await self._check_bindings(key.key)
 
     # What is said

@@ -8,7 +8,6 @@ import pytest
 from textual.events import AppBlur, Key, Paste
 
 from storyteller.engine.protocol import Generate
-from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.manner import MannerDialog
 from tests.stubs.open_room import OpenRoom, open_room
 
@@ -104,15 +103,15 @@ async def test_keys_of_a_list_keep_their_order_too() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 10), (80, 3)])
-async def test_keys_of_a_list_that_has_no_room_do_nothing(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("opens", ["ctrl+q", "ctrl+p"])
+async def test_keys_of_a_list_that_has_no_room_do_nothing(size: tuple[int, int], opens: str) -> None:
     # safety 30
     async with open_room() as room:
-        await room.press("x", "ctrl+q")
-        await room.dialog(Choice)
+        await room.press("x", opens)
+        await room.until(lambda: room.app.screen is not room.room)
         await room.pilot.resize_terminal(*size)
-        await room.press("pagedown", "down", "pageup", "end", "home")
-        await room.pilot.resize_terminal(80, 24)
-        await room.press("escape")
+        await room.press("pagedown", "down", "pageup", "end", "home", "escape")
+        await room.until(lambda: room.app.screen is room.room)
         assert room.text == "x"
 
 
