@@ -264,12 +264,12 @@ def _await_engine(terminal: TerminalProcess) -> None:
 
 
 def _await_quiet(terminal: TerminalProcess, quiet: float = 0.25) -> None:
-    """Until nothing was painted for `quiet` seconds."""
-    deadline = time.perf_counter() + 20
-    while time.perf_counter() < deadline:
+    """Until nothing was painted for `quiet` seconds, what was pressed just now included."""
+    since = time.perf_counter()
+    while time.perf_counter() - max(since, terminal.chunks[-1].at) < quiet:
+        if time.perf_counter() - since > 20:
+            raise StorytellerError("The screen did not come to rest.", title="The measurement failed")
         time.sleep(quiet / 5)
-        if time.perf_counter() - terminal.chunks[-1].at > quiet:
-            return
 
 
 def _emulator() -> ModuleType:

@@ -105,6 +105,19 @@ class Terminal:
         time.sleep(1.5 * Choice.FIRST_MOMENT_S)
         self.press(key)
 
+    def wait_for_quiet(self, seconds: float, timeout: float = 20.0) -> None:
+        """Wait until nothing was painted for so long: the only sign that a screen is done.
+
+        Raises:
+            AssertionError: it never was.
+        """
+        since = time.perf_counter()  # what was pressed just now has not been answered yet
+        deadline = since + timeout
+        while time.perf_counter() - max(since, self._running.chunks[-1].at) < seconds:
+            if time.perf_counter() > deadline:
+                raise AssertionError(f"The screen did not come to rest within {timeout} s:\n{self.text}")
+            time.sleep(seconds / 10)
+
     def send_signal(self, number: int) -> None:
         """Signal the program alone."""
         os.kill(self.pid, number)
