@@ -22,6 +22,15 @@ def test_places_far_apart_are_told_apart() -> None:
     assert marks == [" ", "-", "+", " ", "…", " ", "-", "+", " "]
 
 
+def test_what_differs_late_in_a_long_paragraph_is_shown() -> None:
+    start = "She read it twice. " * 100
+    (_, old), (_, new) = differences(start + "Then she left.", start + "Then nobody came.")
+    assert old.startswith("…")
+    assert old.endswith("Then she left.")
+    assert new.endswith("Then nobody came.")
+    assert max(len(old), len(new)) < 200
+
+
 def test_equal_texts_differ_in_nothing() -> None:
     assert differences("a\nb", "a\nb") == []
 

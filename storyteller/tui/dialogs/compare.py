@@ -12,6 +12,7 @@ from textual.widgets import Static
 from storyteller.text import display_line
 from storyteller.tui.dialogs.choice import Answer, Choice
 from storyteller.tui.dialogs.dialog import words
+from storyteller.tui.editor.provisional import common_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _CONTEXT: Final = 1  # unchanged lines shown around a change
 _SHOWN_LINES: Final = 400
+_BEFORE_DIFFERENCE: Final = 160  # characters of a paragraph shown before what differs in it
 _SHOWN_COLUMNS: Final = 600  # of one line; a paragraph is one line
 _COMPARED_LINES: Final = 20_000  # past this, finding the differences could take minutes
 
@@ -75,8 +77,24 @@ def _rows(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
             if tag == "equal":
                 yield from ((" ", line) for line in before[old_start:old_end])
             else:
-                yield from (("-", line) for line in before[old_start:old_end])
-                yield from (("+", line) for line in after[new_start:new_end])
+                old, new = _brought_forward(before[old_start:old_end], after[new_start:new_end])
+                yield from (("-", line) for line in old)
+                yield from (("+", line) for line in new)
+
+
+def _brought_forward(old: list[str], new: list[str]) -> tuple[list[str], list[str]]:
+    """Lines that differ, paragraphs mostly, begun shortly before the difference where that would not be seen."""
+    if len(old) != len(new):
+        return old, new
+    pairs = [_from_the_difference(one, other) for one, other in zip(old, new, strict=True)]
+    return [one for one, _ in pairs], [other for _, other in pairs]
+
+
+def _from_the_difference(one: str, other: str) -> tuple[str, str]:
+    skipped = common_prefix(one, other) - _BEFORE_DIFFERENCE
+    if skipped <= 0:
+        return one, other
+    return "…" + one[skipped:], "…" + other[skipped:]
 
 
 def _drawn(mark: str, line: str) -> Content:
