@@ -68,7 +68,7 @@ def test_types_asks_accepts_by_word_undoes_saves_is_killed_in_mid_stream_and_rec
         terminal.press(TAB)
         terminal.wait_for(streaming, timeout=60)
         terminal.press(WORD)
-        terminal.wait_for("Kept 1 word")
+        terminal.wait_for("Kept one word")
         kept = terminal.text.partition(OPENING)[2].split()[0]
         terminal.press(UNDO)
         terminal.wait_for(settled)
