@@ -98,7 +98,8 @@ def _fit_connection(path: Path, patience_s: float) -> sqlite3.Connection:
     """A connection to what is certainly a library, of some version."""
     try:
         with _closed_on_failure(_raw_connection(path, patience_s)) as connection:
-            problem = _unfit(connection, path)
+            with _snapshot(connection):
+                problem = _unfit(connection, path)
             if problem is not None:
                 raise _Unfit(problem)
             return connection
@@ -107,6 +108,17 @@ def _fit_connection(path: Path, patience_s: float) -> sqlite3.Connection:
         if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
             raise _Unfit("is damaged") from error
         raise
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let the body see one state of the file: another instance that migrates meanwhile would look like damage."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):  # what is damaged may have ended it
+            connection.execute("ROLLBACK")
 
 
 class _Unfit(Exception):  # noqa: N818 - never leaves this module

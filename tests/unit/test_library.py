@@ -12,7 +12,14 @@ import pytest
 
 from storyteller import library
 from storyteller.errors import LibraryError
-from storyteller.library import LibrarySetAside, connect, connect_existing, migrate, transaction
+from storyteller.library import (
+    LibrarySetAside,
+    connect,
+    connect_existing,
+    migrate,
+    set_aside_files,
+    transaction,
+)
 from storyteller.migrations import MIGRATIONS
 
 
@@ -112,6 +119,26 @@ def test_takes_from_before_they_had_seeds_get_theirs(path: Path) -> None:
         ("t0", "41"),
         ("t1", "42"),
     ]
+
+
+def test_a_migration_by_another_program_in_the_middle_of_the_check_is_no_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one has to wait: the check sees the file as it was or as it comes to be, never half and half."""
+    old_library(path, 0).close()
+    read_columns = library._columns
+    other = threading.Thread(target=lambda: connect(path).close())
+
+    def another_program_then_columns(connection: sqlite3.Connection) -> set[tuple[str, str, str]]:
+        if other.ident is None:
+            other.start()
+            other.join(0.3)  # enough to be done, if nothing held it up
+        return read_columns(connection)
+
+    monkeypatch.setattr(library, "_columns", another_program_then_columns)
+    connect(path).close()
+    other.join()
+    assert not set_aside_files(path)
 
 
 def test_two_programs_migrating_at_once_migrate_once(path: Path) -> None:
