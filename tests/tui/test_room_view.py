@@ -304,7 +304,7 @@ async def test_the_palette_offers_every_listed_act_that_can_be_done(novel: Path)
 
     async with open_room(novel) as room:
         provider = ActProvider(room.room)
-        titles = [hit.text async for hit in provider.discover()]  # type: ignore[union-attr]
+        titles = [hit.text async for hit in provider.discover()]
         expected = [act.title for act in BY_ID.values() if act.listed and act.when(room.room)]
         assert titles == expected
         assert "Save" in titles
