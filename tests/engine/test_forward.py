@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
 from storyteller.engine.network.cache import Trunk
-from storyteller.engine.network.linear import ACTIVATIONS, PackedLinear, PlainLinear, activate, can_pack
+from storyteller.engine.network.linear import ACTIVATIONS, PackedLinear, DenseLinear, activate, can_pack
 from storyteller.engine.network.model_config import ActivationName, load_config
 from tests.stubs.tiny_gpt2 import close, open_network, write_model
 
@@ -111,7 +111,7 @@ def test_packed_products_equal_plain_ones(dtype: torch.dtype, rows: int) -> None
     bias = torch.randn(40, generator=generator).to(dtype)
     x = torch.randn(rows, 24, generator=generator).to(dtype)
     residual = torch.randn(rows, 40, generator=generator).to(dtype)
-    packed, plain = PackedLinear(weight, bias), PlainLinear(weight.contiguous(), bias)
+    packed, plain = PackedLinear(weight, bias), DenseLinear(weight.contiguous(), bias)
     slack = 1e-4 if dtype == torch.float32 else 0.1
     assert close(packed(x), plain(x), slack)
     assert close(packed.added(x, residual), plain.added(x, residual), slack)

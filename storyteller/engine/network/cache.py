@@ -3,13 +3,17 @@
 Keys are kept transposed, (heads, head_dim, positions): one query against them is then a product that reads
 memory in order (4.4 ms a token against 9.3 ms for torch's attention, gpt2-large in bfloat16 at 256 tokens).
 Takes decoded together read the trunk once, as the rows of one product, and only their branches each.
+Few rows go through the network's compiled step where it has one; the operators here are for all others.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import torch
+
+from storyteller.engine.network.step import Cache, Rows, new_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network.model import Network
+    from storyteller.engine.network.step import FusedStep
 
 _ROUND: Final = 64  # positions: branches grow in these steps
 
@@ -26,14 +31,14 @@ class Trunk:
 
     def __init__(self, network: Network) -> None:
         config = network.config
-        heads, width, window = config.n_head, config.head_dim, config.n_positions
         self._network = network
         self._scales = [config.attention_scale(layer) for layer in range(config.n_layer)]
         self.ids: list[int] = []
-        like = network.position_embedding
-        self.keys = like.new_empty(config.n_layer, heads, width, window).unbind()
-        self.values = like.new_empty(config.n_layer, heads, window, width).unbind()
-        self.hidden = like.new_empty(window, config.n_embd)
+        self.cache = _room(network, config.n_positions)
+        self.keys, self.values = self.cache.keys.unbind(), self.cache.values.unbind()
+        self.hidden = network.position_embedding.new_empty(
+            config.n_positions, config.n_embd, dtype=torch.float32
+        )
 
     def extend(self, ids: Sequence[int]) -> Tensor:
         """Read `ids` after what is here: their hidden states (n, d).
@@ -44,9 +49,21 @@ class Trunk:
         start, end = len(self.ids), len(self.ids) + len(ids)
         if end > len(self.hidden):
             raise IndexError(f"{end} tokens in a window of {len(self.hidden)}")
+        step = self._network.step
+        if step is not None and len(ids) <= step.worthwhile:
+            rows = Rows.of_trunk(ids, start)
+            pieces = range(0, len(ids), step.most_rows)
+            hidden = torch.cat([step(rows.piece(first, step.most_rows), self.cache, None) for first in pieces])
+        else:
+            hidden = self._extend_by_operators(ids, start, end)
+        self.hidden[start:end] = hidden
+        self.ids.extend(ids)
+        return hidden
+
+    def _extend_by_operators(self, ids: Sequence[int], start: int, end: int) -> Tensor:
         device = self.hidden.device
         x = self._network.embed(torch.tensor(ids, device=device), torch.arange(start, end, device=device))
-        mask = _causal_mask(len(ids), end, self.hidden) if len(ids) > 1 else None
+        mask = _causal_mask(len(ids), end, x) if len(ids) > 1 else None
         upcast = self._network.config.reorder_and_upcast_attn
 
         def attend(layer: int, qkv: Tensor) -> Tensor:
@@ -60,10 +77,7 @@ class Trunk:
             gathered = torch.bmm(weights, values[:, :end])  # (heads, n, width)
             return gathered.transpose(0, 1).reshape(len(qkv), heads * width)
 
-        hidden = self._network.forward(x, attend)
-        self.hidden[start:end] = hidden
-        self.ids.extend(ids)
-        return hidden
+        return self._network.forward(x, attend)
 
     def truncate(self, length: int) -> None:
         """Forget everything after the first `length` ids."""
@@ -90,6 +104,7 @@ class Branches:
         self.ids: list[list[int]] = [[] for _ in range(rows)]
         self.active = rows
         self._capacity = 0
+        self._cache = _room(network, 0, rows=rows)
         self._keys: tuple[Tensor, ...] = ()  # a layer: (rows, heads, width, capacity)
         self._values: tuple[Tensor, ...] = ()  # a layer: (rows, heads, capacity, width)
         self._hidden = trunk.hidden.new_empty(rows, 0, config.n_embd)
@@ -124,6 +139,9 @@ class Branches:
         starts = [len(ids) for ids in self.ids[: self.active]]
         self._reserve(max(starts) + most)
         device, base = self._hidden.device, len(self._trunk.ids)
+        step = self._network.step
+        if step is not None and sum(map(len, tokens)) <= step.worthwhile:
+            return self._extend_fused(step, tokens)
         last_position = len(self._trunk.hidden) - 1
         padded = [[*given, *[0] * (most - len(given))] for given in tokens]
         places = [[min(base + start + i, last_position) for i in range(most)] for start in starts]
@@ -138,6 +156,30 @@ class Branches:
             return hidden
         last = [row * most + max(0, len(given) - 1) for row, given in enumerate(tokens)]
         return hidden[torch.tensor(last, device=device)]
+
+    def _extend_fused(self, step: FusedStep, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """`extend` by the compiled step: a row for every token there is, and none for those there are not."""
+        base = len(self._trunk.ids)
+        starts = [len(ids) for ids in self.ids[: self.active]]
+        own = [start + i + 1 for start, given in zip(starts, tokens, strict=True) for i in range(len(given))]
+        rows = Rows(
+            tokens=tuple(token for given in tokens for token in given),
+            positions=tuple(base + length - 1 for length in own),
+            seen=(base,) * len(own),
+            branch=tuple(row for row, given in enumerate(tokens) for _ in given),
+            own=tuple(own),
+        )
+        pieces = range(0, len(rows), step.most_rows)
+        hidden = torch.cat(
+            [step(rows.piece(first, step.most_rows), self._trunk.cache, self._cache) for first in pieces]
+        )
+        ends = list(accumulate(map(len, tokens)))
+        for row, (start, given, end) in enumerate(zip(starts, tokens, ends, strict=True)):
+            self._hidden[row, start : start + len(given)] = hidden[end - len(given) : end]
+            self.ids[row].extend(given)
+        if len(hidden) == len(tokens):
+            return hidden
+        return hidden[torch.tensor([max(0, end - 1) for end in ends], device=hidden.device)]
 
     def rewind(self, row: int, length: int) -> None:
         """Forget everything of `row` after its first `length` tokens."""
@@ -171,7 +213,7 @@ class Branches:
         rows, base, end = self.active, len(self._trunk.ids), max(starts) + most
         even = len(set(starts)) == 1
         mask = (
-            None if even and most == 1 else _row_mask(starts, most, end, self._hidden)
+            None if even and most == 1 else _row_mask(starts, most, end, self._cache.values)
         )  # (rows, 1, most, end)
         upcast = self._network.config.reorder_and_upcast_attn
 
@@ -208,19 +250,26 @@ class Branches:
         """Room for `capacity` tokens a row; what is there stays."""
         if capacity <= self._capacity:
             return
-        config = self._network.config
-        rows, heads, width = len(self.ids), config.n_head, config.head_dim
         grown = -(-max(capacity, self._capacity * 3 // 2) // _ROUND) * _ROUND
-        # Zeros, since a shorter row's unused places are multiplied by 0 before a longer row's are read.
-        keys = self._hidden.new_zeros(config.n_layer, rows, heads, width, grown).unbind()
-        values = self._hidden.new_zeros(config.n_layer, rows, heads, grown, width).unbind()
-        hidden = self._hidden.new_empty(rows, grown, config.n_embd)
-        for new, old in zip(keys, self._keys, strict=False):
-            new[..., : self._capacity] = old
-        for new, old in zip(values, self._values, strict=False):
-            new[:, :, : self._capacity] = old
+        cache = _room(self._network, grown, rows=len(self.ids))
+        cache.keys[..., : self._capacity] = self._cache.keys
+        cache.values[..., : self._capacity, :] = self._cache.values
+        hidden = self._hidden.new_empty(len(self.ids), grown, self._hidden.shape[-1])
         hidden[:, : self._capacity] = self._hidden
-        self._keys, self._values, self._hidden, self._capacity = keys, values, hidden, grown
+        self._cache, self._keys, self._values = cache, cache.keys.unbind(), cache.values.unbind()
+        self._hidden, self._capacity = hidden, grown
+
+
+def _room(network: Network, capacity: int, *, rows: int | None = None) -> Cache:
+    """A cache for `network`, laid out as its step wants it."""
+    return new_cache(
+        network.config,
+        capacity,
+        rows=rows,
+        dtype=network.dtype,
+        device=network.device,
+        by_position=network.step is not None and network.step.keys_by_position,
+    )
 
 
 def _scores(q: Tensor, keys: Tensor, scale: float, mask: Tensor | None, *, upcast: bool) -> Tensor:

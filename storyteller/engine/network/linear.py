@@ -39,16 +39,21 @@ class Linear(Protocol):
         ...
 
 
-class PlainLinear:
-    """Weights as torch keeps them, (outputs, inputs): on any device."""
+class DenseLinear:
+    """Weights as torch keeps them, (outputs, inputs): on any device, for `F.linear`.
+
+    Attributes:
+        weight: (outputs, inputs), contiguous.
+        bias: (outputs,) or None.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._weight = weight
-        self._bias = bias
+        self.weight = weight
+        self.bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""
-        return F.linear(x, self._weight, self._bias)
+        return F.linear(x, self.weight, self.bias)
 
     def activated(self, x: Tensor, activation: ActivationName) -> Tensor:
         """`activation` of y: (n, outputs)."""
@@ -59,34 +64,37 @@ class PlainLinear:
         return residual + self(x)
 
 
-class PackedLinear:
-    """Weights in oneDNN's own blocks, for the processor.
+class OneDnnLinear(DenseLinear):
+    """The same on the processor, by oneDNN: 256 rows take a quarter less time in float32 than by torch's default."""
 
-    Measured on two Zen 5 cores against `PlainLinear`, gpt2-large's shapes: one row reads weights at 38 GB/s
-    instead of 27 (bfloat16) and 20 (float32), of 41 that the memory gives; 256 rows take a tenth less time in
-    bfloat16 and a third of it in float32, where torch's default is MKL.
+    def __call__(self, x: Tensor) -> Tensor:
+        """(n, inputs) to (n, outputs)."""
+        return _pointwise(x, self.weight, self.bias, "none", [], "")
+
+    def activated(self, x: Tensor, activation: ActivationName) -> Tensor:
+        """`activation` of y: (n, outputs)."""
+        if activation in TANH_GELUS:
+            return _pointwise(x, self.weight, self.bias, "gelu", [], "tanh")
+        return activate(self(x), activation)
+
+    def added(self, x: Tensor, residual: Tensor) -> Tensor:
+        """`residual` + y: (n, outputs)."""
+        return _binary(x, residual, self.weight, self.bias, "add")
+
+
+class PackedLinear(OneDnnLinear):
+    """Weights in oneDNN's own blocks, for a processor without the compiled step.
+
+    Measured on two Zen 5 cores against torch's own order, gpt2-large's shapes: one row reads weights at 38 GB/s
+    instead of 27 (bfloat16) and 20 (float32), of 41 that the memory gives; many rows take a twentieth less time.
     """
 
     _ROWS = 4  # what the blocks are laid out for; with 1, float32 is a third slower
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         """`weight` is (outputs, inputs), contiguous or the transpose of what is, and is copied."""
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, self._ROWS)  # as inductor calls it
-        self._bias = bias
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(n, inputs) to (n, outputs)."""
-        return _packed(x, self._weight, self._bias, "none", [], "")
-
-    def activated(self, x: Tensor, activation: ActivationName) -> Tensor:
-        """`activation` of y: (n, outputs)."""
-        if activation in _TANH_GELUS:
-            return _packed(x, self._weight, self._bias, "gelu", [], "tanh")
-        return activate(self(x), activation)
-
-    def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """`residual` + y: (n, outputs)."""
-        return _packed_binary(x, residual, self._weight, self._bias, "add")
+        blocks = torch.ops.mkldnn._reorder_linear_weight(weight, self._ROWS)  # as inductor calls it
+        super().__init__(blocks, bias)
 
 
 class AdaptedLinear:
@@ -97,13 +105,13 @@ class AdaptedLinear:
 
     def __init__(self, base: Linear, down: Tensor, up: Tensor) -> None:
         """`down` is A (inputs, rank), `up` is B (rank, outputs), scaled already."""
-        self._base = base
-        self._down = down
-        self._up = up
+        self.base = base
+        self.down = down
+        self.up = up
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""
-        return torch.addmm(self._base(x), x @ self._down, self._up)
+        return torch.addmm(self.base(x), x @ self.down, self.up)
 
     def activated(self, x: Tensor, activation: ActivationName) -> Tensor:
         """`activation` of y: (n, outputs)."""
@@ -111,14 +119,14 @@ class AdaptedLinear:
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """`residual` + y: (n, outputs)."""
-        return torch.addmm(self._base.added(x, residual), x @ self._down, self._up)
+        return torch.addmm(self.base.added(x, residual), x @ self.down, self.up)
 
 
-def linear(weight: Tensor, bias: Tensor | None) -> Linear:
-    """The fastest form of a product for where `weight` (outputs, inputs) is."""
-    if weight.device.type == "cpu" and can_pack(weight.dtype):
-        return PackedLinear(weight, bias)
-    return PlainLinear(weight.contiguous(), bias)
+def linear(weight: Tensor, bias: Tensor | None, *, packed: bool = True) -> Linear:
+    """The fastest form of a product for where `weight` (outputs, inputs) is; not `packed`, its numbers stay in order."""
+    if weight.device.type != "cpu" or not can_pack(weight.dtype):
+        return DenseLinear(weight.contiguous(), bias)
+    return PackedLinear(weight, bias) if packed else OneDnnLinear(weight.contiguous(), bias)
 
 
 @cache
@@ -155,7 +163,7 @@ def _identity(x: Tensor) -> Tensor:
     return x
 
 
-_TANH_GELUS = frozenset({"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh"})
+TANH_GELUS = frozenset({"gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh"})
 ACTIVATIONS: dict[ActivationName, Activation] = {
     "gelu_new": _tanh_gelu,
     "gelu_pytorch_tanh": _tanh_gelu,
@@ -177,13 +185,13 @@ ACTIVATIONS: dict[ActivationName, Activation] = {
 }
 
 
-def _packed(
+def _pointwise(
     x: Tensor, weight: Tensor, bias: Tensor | None, unary: str, scalars: list[float], algorithm: str
 ) -> Tensor:
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, unary, scalars, algorithm)
     return product
 
 
-def _packed_binary(x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None, binary: str) -> Tensor:
+def _binary(x: Tensor, other: Tensor, weight: Tensor, bias: Tensor | None, binary: str) -> Tensor:
     product: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, weight, bias, binary)
     return product

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.model_config import ModelConfig
+    from storyteller.engine.network.step import FusedStep
 
     Attend: TypeAlias = Callable[[int, Tensor], Tensor]
     """From a layer's number and its queries, keys and values (n, 3 d) to what the heads gathered (n, d)."""
@@ -64,6 +65,7 @@ class Network:
     blocks: tuple[Block, ...]
     norm: Norm
     head: Linear  # d to vocab
+    step: FusedStep | None = None  # what few rows go through instead of `forward`, where there is one
 
     @property
     def device(self) -> torch.device:
@@ -91,12 +93,15 @@ class Network:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Rows (n, d) after the final norm to float32 logits (n, vocab)."""
-        return self.head(hidden).float()
+        if self.step is not None and len(hidden) <= self.step.worthwhile:
+            return self.step.logits(hidden)
+        return self.head(hidden.to(self.dtype)).float()
 
     def with_adapters(self, products: Sequence[Mapping[str, LowRank]]) -> Network:
         """This network with low-rank products beside its weights: one mapping a layer, from `PARTS` to A and B."""
         blocks = tuple(_adapted(block, beside) for block, beside in zip(self.blocks, products, strict=True))
-        return replace(self, blocks=blocks)
+        adapted = replace(self, blocks=blocks, step=None)
+        return adapted if self.step is None else replace(adapted, step=self.step.for_network(adapted))
 
 
 def _adapted(block: Block, beside: Mapping[str, LowRank]) -> Block:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -15,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from storyteller.engine.model_folder import expected_hash, has_pickles, weight_files
 from storyteller.engine.network.linear import linear
 from storyteller.engine.network.model import Block, Network, Norm
+from storyteller.engine.network.native.step import native_step
 from storyteller.errors import ModelError
 
 if TYPE_CHECKING:
@@ -26,23 +28,29 @@ if TYPE_CHECKING:
     from storyteller.engine.network.device import Placement
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.model_config import ModelConfig
+    from storyteller.engine.network.native.engine import NativeEngine
 
 _PREFIXES: Final = ("transformer.", "")
 _DTYPES: Final = frozenset({"F64", "F32", "F16", "BF16"})
 _BUFFERS: Final = ("attn.bias", "attn.masked_bias")  # the causal mask, as old files keep it
 
 
-def load_network(folder: Path, config: ModelConfig, placement: Placement) -> Generator[float, None, Network]:
+def load_network(
+    folder: Path, config: ModelConfig, placement: Placement, native: NativeEngine | None = None
+) -> Generator[float, None, Network]:
     """Read the model in `folder` to where `placement` says; yields the fraction done, returns the network.
+
+    With `native`, few rows will go through its compiled step.
 
     Raises:
         ModelError: a file is missing or damaged, or holds something else than `config` says.
         RuntimeError: no memory is left.
     """
     with ExitStack() as stack:
-        files = WeightFiles(folder, stack)
+        files = WeightFiles(folder, stack, packed=native is None)
         files.check(expected_shapes(config))
-        return (yield from _assemble(files, config, placement))
+        network = yield from _assemble(files, config, placement)
+    return network if native is None else replace(network, step=native_step(native, network))
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -84,8 +92,8 @@ def parameter_count(config: ModelConfig) -> int:
 class WeightFiles:
     """The tensors of a model folder, by their names without a prefix, whichever file each is in."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        """Open the files of `folder` until `stack` closes.
+    def __init__(self, folder: Path, stack: ExitStack, *, packed: bool = True) -> None:
+        """Open the files of `folder` until `stack` closes. `packed`: weights may be reordered for the operators.
 
         Raises:
             ModelError: there are none, or one cannot be read.
@@ -98,6 +106,7 @@ class WeightFiles:
             handle = stack.enter_context(_open(file))
             self._places |= {name: (handle, name, file) for name in handle.keys()}  # noqa: SIM118 - no mapping
         self._folder = folder
+        self._packed = packed
         self._strip_prefix()
 
     def check(self, shapes: dict[str, tuple[int, ...]]) -> None:
@@ -159,7 +168,7 @@ class WeightFiles:
         return self._checked(name, weight, None, placement)
 
     def _checked(self, name: str, weight: Tensor, bias: Tensor | None, placement: Placement) -> Linear:
-        made = linear(weight, bias)
+        made = linear(weight, bias, packed=self._packed)
         probe = torch.full((1, weight.shape[1]), 2**-10, dtype=weight.dtype, device=weight.device)
         self._require_finite(name, made(probe), placement)  # reads every weight, at the speed of a product
         return made

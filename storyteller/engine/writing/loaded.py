@@ -7,10 +7,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import torch
+
 from storyteller.engine.catalogue import find_adapters, model_hash
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.device import decodes_alone, on_processor, one_thread, place, release_memory
 from storyteller.engine.network.model_config import load_config
+from storyteller.engine.network.native.engine import native_engine
 from storyteller.engine.network.weights import load_network, parameter_count
 from storyteller.engine.prompt.tokens import load_tokens
 from storyteller.engine.writing.lanes import Lanes
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from storyteller.engine.network.adapters import Adapter
     from storyteller.engine.network.device import Placement
     from storyteller.engine.network.model import Network
+    from storyteller.engine.network.native.engine import NativeEngine
     from storyteller.engine.protocol import AdapterWeight, Dtype
 
 _MIXES: Final = 4  # networks with adapters kept ready; each costs its low-rank products
@@ -66,7 +70,16 @@ class LoadedModel:
         """
         alone = decodes_alone(self.placement.device, self.parameters)
         with one_thread() if alone else nullcontext():
-            self._network = yield from load_network(self.found.path, self.config, self.placement)
+            self._network = yield from load_network(
+                self.found.path, self.config, self.placement, self._native()
+            )
+
+    def _native(self) -> NativeEngine | None:
+        """The compiled step for where the model runs. A small model does not wait for it to be compiled."""
+        if self.placement.device.type != "cpu":
+            return None
+        small = decodes_alone(self.placement.device, self.parameters)
+        return native_engine(torch.get_num_threads(), wait=not small)
 
     def to_processor(self) -> None:
         """Let go of the device and read the weights again for the processor.

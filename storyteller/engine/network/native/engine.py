@@ -1,0 +1,113 @@
+"""The compiled step at hand: built in a thread while nobody waits, checked, and shared by every network of the process."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from ctypes import byref
+from typing import TYPE_CHECKING
+
+import torch
+
+from storyteller.engine.network.native.build import BuildError, build_library, built_library
+from storyteller.engine.network.native.library import INT4, LANES, SPAN, Library, Weight
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class NativeEngine:
+    """A compiled step and its threads. One call runs at a time: it is the engine's one thread that calls.
+
+    Attributes:
+        library: the functions.
+        handle: what they want as their first argument.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        """Load the library at `path`.
+
+        Raises:
+            OSError: it cannot be loaded.
+            ValueError: it computes something else than it should.
+        """
+        self.library = Library(path)
+        self.handle: int = self.library.engine_new(threads)
+        self.threads = threads
+        weakref.finalize(self, self.library.engine_free, self.handle)
+        self._check()
+
+    def product(self, weight: Weight, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """`x` (n, inputs) float32 times `weight`: into `out` (n, outputs) float32, which is returned."""
+        self.library.product(self.handle, byref(weight), x.data_ptr(), len(x), out.data_ptr())
+        return out
+
+    def _check(self) -> None:
+        """One product whose result is known, by the kernel that has most ways to be wrong."""
+        inputs, outputs = 2 * SPAN, LANES
+        codes = torch.arange(outputs * inputs, dtype=torch.int64).remainder(16).to(torch.uint8)
+        weight = Weight(kind=INT4, outputs=outputs, inputs=inputs, group=SPAN)
+        packed = torch.empty(self.library.packed_bytes(byref(weight)), dtype=torch.uint8)
+        self.library.pack(byref(weight), codes.data_ptr(), packed.data_ptr())
+        scales = torch.ones(2, 2, LANES, dtype=torch.float16)  # for each group: scales, minima
+        scales[:, 1] = -8.0
+        weight.data, weight.scales = packed.data_ptr(), scales.data_ptr()
+        x = torch.arange(-SPAN, SPAN, dtype=torch.float32)[None]
+        right = x @ (codes.view(outputs, inputs).float() - 8.0).t()
+        got = self.product(weight, x, torch.empty(1, outputs))
+        if not torch.allclose(got, right, rtol=0.02, atol=4.0):
+            raise ValueError("the compiled step computes wrong products on this processor")
+
+
+_lock = threading.Lock()
+_builder: threading.Thread | None = None
+_failure: str | None = None
+_engines: dict[int, NativeEngine] = {}  # by number of threads
+
+
+def native_engine(threads: int, *, wait: bool) -> NativeEngine | None:
+    """The compiled step with so many threads; None where it is not there.
+
+    The first call on a machine begins to compile it in the background, for some seconds. With `wait` this call
+    returns when that is done; without, a later call finds it.
+    """
+    global _builder  # noqa: PLW0603 - one compiler run a process
+    if threads in _engines:
+        return _engines[threads]
+    if _failure is not None:
+        return None
+    path = built_library()
+    if path is None:
+        with _lock:
+            if _builder is None:
+                _builder = threading.Thread(target=_build, name="build", daemon=True)
+                _builder.start()
+        if not wait:
+            return None
+        _builder.join()
+        path = built_library()
+    if path is None:
+        return None
+    try:
+        _engines[threads] = NativeEngine(path, threads)
+    except (OSError, AttributeError, ValueError) as error:
+        _give_up(error)
+        return None
+    return _engines[threads]
+
+
+def native_failure() -> str | None:
+    """Why this process has no compiled step, once it is known that it will have none."""
+    return _failure
+
+
+def _build() -> None:
+    try:
+        build_library()
+    except BuildError as error:
+        _give_up(error)
+
+
+def _give_up(error: BaseException) -> None:
+    global _failure  # noqa: PLW0603 - a process that failed once would fail again
+    _failure = str(error)

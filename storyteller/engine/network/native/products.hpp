@@ -1,0 +1,152 @@
+// Rows times weights: a tile of 16 outputs for all rows at once, so that a weight is read from memory one time only.
+#pragma once
+#include "weights.hpp"
+
+constexpr int AHEAD = 2048;  // bytes: how far ahead memory is asked for; a tile is shorter than the prefetcher's warm-up
+
+template <int R>
+static inline void tile_int8(const Weight& weight, int tile, const Row* rows, V* y) {
+    int spans = weight.spans();
+    const uint8_t* data = (const uint8_t*)weight.data + tile * weight.tile_bytes();
+    V total[R] = {};
+    for (int s = 0; s < spans; s++) {
+        VI sums[R];
+        for (int r = 0; r < R; r++) sums[r] = spread(-128 * rows[r].totals[s]);
+        for (int j = 0; j < SPAN; j += 4, data += 64) {
+            __builtin_prefetch(data + AHEAD);
+            VB w = load<VB>(data);
+            for (int r = 0; r < R; r++) sums[r] = dot4(sums[r], w, rows[r].codes + s * SPAN + j);
+        }
+        for (int r = 0; r < R; r++) total[r] += __builtin_convertvector(sums[r], V) * rows[r].scales[s];
+    }
+    V scale = load<V>((const float*)weight.scales + tile * LANES);
+    for (int r = 0; r < R; r++) y[r] = total[r] * scale;
+}
+
+template <int R>
+static inline void tile_int4(const Weight& weight, int tile, const Row* rows, V* y) {
+    int spans = weight.spans(), per_group = weight.group / SPAN, groups = weight.groups();
+    const uint8_t* data = (const uint8_t*)weight.data + tile * weight.tile_bytes();
+    const uint16_t* scales = (const uint16_t*)weight.scales + long(tile) * groups * 2 * LANES;
+    for (int r = 0; r < R; r++) y[r] = V{};
+    for (int g = 0, s = 0; g < groups; g++, scales += 2 * LANES) {
+        V total[R] = {};
+        int end = s + per_group < spans ? s + per_group : spans;
+        for (; s < end; s++) {
+            VI sums[R] = {};
+            for (int j = 0; j < SPAN; j += 8, data += 64) {
+                __builtin_prefetch(data + AHEAD);
+                VU both = load<VU>(data);
+                VB low = (VB)(both & 0x0f0f0f0f), high = (VB)(both >> 4 & 0x0f0f0f0f);
+                for (int r = 0; r < R; r++) {
+                    const int8_t* x = rows[r].codes + s * SPAN + j;
+                    sums[r] = dot4(dot4(sums[r], low, x), high, x + 4);
+                }
+            }
+            for (int r = 0; r < R; r++) total[r] += __builtin_convertvector(sums[r], V) * rows[r].scales[s];
+        }
+        __builtin_prefetch(scales + AHEAD / 4);
+        V scale = halves(scales), least = halves(scales + LANES);
+        for (int r = 0; r < R; r++) y[r] += scale * total[r] + least * rows[r].sums[g];
+    }
+}
+
+// A row of bfloat16 or float32 weights against all rows; `y[r][o]` is output o of the tile.
+
+template <int R>
+static inline void dots(const float* w, int inputs, const Row* rows, float* y) {
+    V sums[R] = {};
+    int k = 0;
+    for (; k + LANES <= inputs; k += LANES) {
+        __builtin_prefetch(w + k + AHEAD / 4);
+        V here = load<V>(w + k);
+        for (int r = 0; r < R; r++) sums[r] += here * load<V>(rows[r].x + k);
+    }
+    for (int r = 0; r < R; r++) {
+        y[r] = sum(sums[r]);
+        for (int rest = k; rest < inputs; rest++) y[r] += w[rest] * rows[r].x[rest];
+    }
+}
+
+template <int R>
+static inline void dots(const uint16_t* w, int inputs, const Row* rows, float* y) {
+    V sums[R] = {};
+    int k = 0;
+#if defined(__AVX512BF16__)
+    for (; k + 2 * LANES <= inputs; k += 2 * LANES) {
+        __builtin_prefetch(w + k + AHEAD / 2);
+        __m512bh here = (__m512bh)_mm512_loadu_si512(w + k);
+        for (int r = 0; r < R; r++)
+            sums[r] = (V)_mm512_dpbf16_ps((__m512)sums[r], here, (__m512bh)_mm512_loadu_si512(rows[r].half + k));
+    }
+#else
+    for (; k + LANES <= inputs; k += LANES) {
+        __builtin_prefetch(w + k + AHEAD / 2);
+        V here = read16(w + k);
+        for (int r = 0; r < R; r++) sums[r] += here * read16(rows[r].half + k);
+    }
+#endif
+    for (int r = 0; r < R; r++) {
+        y[r] = sum(sums[r]);
+        for (int rest = k; rest < inputs; rest++) y[r] += widen(w[rest]) * widen(rows[r].half[rest]);
+    }
+}
+
+template <int R, class W>
+static inline void tile_dots(const Weight& weight, int tile, const Row* rows, V* y) {
+    const W* w = (const W*)weight.data + long(tile) * LANES * weight.inputs;
+    int valid = weight.outputs - tile * LANES;
+    for (int o = 0; o < LANES && o < valid; o++, w += weight.inputs) {
+        float each[R];
+        dots<R>(w, weight.inputs, rows, each);
+        for (int r = 0; r < R; r++) y[r][o] = each[r];
+    }
+}
+
+template <int R>
+static void tile_of(const Weight& weight, int tile, const Row* rows, V* y) {
+    switch (weight.kind) {
+        case INT4: return tile_int4<R>(weight, tile, rows, y);
+        case INT8: return tile_int8<R>(weight, tile, rows, y);
+        case BFLOAT16: return tile_dots<R, uint16_t>(weight, tile, rows, y);
+        default: return tile_dots<R, float>(weight, tile, rows, y);
+    }
+}
+
+static inline void tile_product(const Weight& weight, int tile, int count, const Row* rows, V* y) {
+    switch (count) {
+        case 1: return tile_of<1>(weight, tile, rows, y);
+        case 2: return tile_of<2>(weight, tile, rows, y);
+        case 3: return tile_of<3>(weight, tile, rows, y);
+        case 4: return tile_of<4>(weight, tile, rows, y);
+        case 5: return tile_of<5>(weight, tile, rows, y);
+        case 6: return tile_of<6>(weight, tile, rows, y);
+        case 7: return tile_of<7>(weight, tile, rows, y);
+        default: return tile_of<8>(weight, tile, rows, y);
+    }
+}
+
+// Every tile of `weight` times `count` rows (at most 8); `take(tile, y)` gets 16 outputs of each, bias added.
+
+template <class Take>
+static void product(Pool& pool, const Weight& weight, int count, const Row* rows, const Take& take) {
+    constexpr long PIECE = 48 * 1024;  // bytes: small enough that nobody waits long for the last, far above a claim's cost
+    int tiles = weight.tiles();
+    int each = int(PIECE / weight.tile_bytes());
+    int fair = (tiles + 4 * pool.threads() - 1) / (4 * pool.threads());
+    each = each < 1 ? 1 : each > fair ? fair : each;
+    pool.run((tiles + each - 1) / each, [&](int piece) {
+        V y[MOST_ROWS];
+        for (int tile = piece * each; tile < (piece + 1) * each && tile < tiles; tile++) {
+            for (auto& row : y) row = V{};
+            tile_product(weight, tile, count, rows, y);
+            if (weight.bias) {
+                V bias{};
+                int valid = weight.outputs - tile * LANES;
+                std::memcpy(&bias, weight.bias + tile * LANES, (valid < LANES ? valid : LANES) * sizeof(float));
+                for (int r = 0; r < count; r++) y[r] += bias;
+            }
+            take(tile, y);
+        }
+    });
+}

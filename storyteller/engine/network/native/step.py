@@ -1,0 +1,153 @@
+"""A network's `FusedStep` on the processor: one call into the compiled library for up to eight rows."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from storyteller.engine.network.linear import TANH_GELUS, AdaptedLinear, DenseLinear
+from storyteller.engine.network.native.library import LANES, Cache, Layer, LowRank, Model, Norm, Token
+from storyteller.engine.network.native.weights import NativeLinear, NativeWeight, float_weight
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from storyteller.engine.network import model, step
+    from storyteller.engine.network.linear import Linear
+    from storyteller.engine.network.native.engine import NativeEngine
+
+_FLOATS: Final = (torch.float32, torch.bfloat16)
+# Rows up to which passes of eight are faster than a prefill by operators, which reads bfloat16 at full arithmetic
+# speed but once: weights in few bits are expanded for it first.
+_WORTHWHILE: Final = {"few bits": 48, "floats": 16}
+
+
+class NativeStep:
+    """One network's compiled step. Keeps alive every tensor its structures point to."""
+
+    keys_by_position = True
+
+    def __init__(self, engine: NativeEngine, network: model.Network, weights: dict[int, NativeWeight]) -> None:
+        """Use `native_step`, which knows which networks have one.
+
+        Args:
+            weights: by the id of a `Linear`, what the library reads of it; shared by a network's adapted forms.
+        """
+        self._engine = engine
+        self._weights = weights
+        self._kept: list[Tensor] = []
+        self.most_rows = engine.library.most_rows
+        few_bits = isinstance(_base(network.blocks[0].attention_in), NativeLinear)
+        self.worthwhile = _WORTHWHILE["few bits" if few_bits else "floats"]
+        config = network.config
+        self._d = config.n_embd
+        self._head = weights[id(network.head)]
+        self._layers = (Layer * config.n_layer)(*(self._layer(block) for block in network.blocks))
+        scales = torch.tensor([config.attention_scale(layer) for layer in range(config.n_layer)])
+        self._model = Model(
+            layers=self._layers,
+            scales=self._pointer(scales),
+            token_embedding=self._pointer(network.token_embedding),
+            position_embedding=self._pointer(network.position_embedding),
+            norm=self._norm(network.norm),
+            epsilon=config.layer_norm_epsilon,
+            layer_count=config.n_layer,
+            heads=config.n_head,
+            width=config.head_dim,
+            inner=config.inner,
+            half=network.dtype == torch.bfloat16,
+        )
+        self._low_rank = self._low_ranks(network)
+        self._adapter = -1 if self._low_rank is None else 0
+
+    def for_network(self, network: model.Network) -> NativeStep | None:
+        """The same for `network`, which has other adapters beside the same weights; None where a rank is too large."""
+        fits = all(_rank(part) <= self._engine.library.most_rank for block in network.blocks for part in _parts(block))
+        return NativeStep(self._engine, network, self._weights) if fits else None
+
+    def __call__(self, rows: step.Rows, trunk: step.Cache, branches: step.Cache | None) -> Tensor:
+        """Read `rows`, at most `most_rows`: (n, d) hidden states, float32."""
+        count = len(rows)
+        tokens = (Token * count)()
+        for i in range(count):
+            tokens[i] = Token(
+                rows.tokens[i], rows.positions[i], 0, rows.seen[i], rows.branch[i], rows.own[i], self._adapter
+            )
+        hidden = torch.empty(count, self._d)
+        self._engine.library.step(
+            self._engine.handle, byref(self._model), self._low_rank, byref(_cache(trunk)),
+            byref(Cache() if branches is None else _cache(branches)), tokens, count, hidden.data_ptr(),
+        )  # fmt: skip
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Rows (n, d) to float32 logits (n, vocab)."""
+        out = torch.empty(len(hidden), self._head.description.outputs)
+        return self._engine.product(self._head.description, hidden.float().contiguous(), out)
+
+    def _layer(self, block: model.Block) -> Layer:
+        attention_in, attention_out, mlp_in, mlp_out = (
+            self._weights[id(_base(part))].description for part in _parts(block)
+        )
+        return Layer(
+            self._norm(block.norm_1), self._norm(block.norm_2), attention_in, attention_out, mlp_in, mlp_out
+        )
+
+    def _low_ranks(self, network: model.Network) -> ctypes.Array[LowRank] | None:
+        """The low-rank products, layer by layer and part by part; their ranks padded to whole vectors."""
+        parts = [part for block in network.blocks for part in _parts(block)]
+        if not any(map(_rank, parts)):
+            return None
+        table = (LowRank * len(parts))()
+        for i, part in enumerate(parts):
+            if isinstance(part, AdaptedLinear):
+                padding = -part.down.shape[1] % LANES
+                down = torch.nn.functional.pad(part.down, (0, padding))
+                up = torch.nn.functional.pad(part.up, (0, 0, 0, padding))
+                table[i] = LowRank(self._pointer(down), self._pointer(up), down.shape[1])
+        return table
+
+    def _norm(self, norm: model.Norm) -> Norm:
+        return Norm(self._pointer(norm.weight.float()), self._pointer(norm.bias.float()))
+
+    def _pointer(self, tensor: Tensor) -> int:
+        self._kept.append(tensor.contiguous())
+        return self._kept[-1].data_ptr()
+
+
+def native_step(engine: NativeEngine, network: model.Network) -> NativeStep | None:
+    """The compiled step of `network`, which has no adapters; None where its shape or its activation is not compiled."""
+    config = network.config
+    if config.activation_function not in TANH_GELUS or config.reorder_and_upcast_attn:
+        return None
+    if network.dtype not in _FLOATS or network.device.type != "cpu":
+        return None
+    weights: dict[int, NativeWeight] = {}
+    for part in (network.head, *(part for block in network.blocks for part in _parts(block))):
+        if isinstance(part, NativeLinear):
+            weights[id(part)] = part.weight
+        elif isinstance(part, DenseLinear) and part.weight.is_contiguous():
+            weights[id(part)] = float_weight(part.weight, part.bias)
+        else:
+            return None
+    return NativeStep(engine, network, weights)
+
+
+def _parts(block: model.Block) -> tuple[Linear, Linear, Linear, Linear]:
+    return block.attention_in, block.attention_out, block.mlp_in, block.mlp_out
+
+
+def _base(part: Linear) -> Linear:
+    return part.base if isinstance(part, AdaptedLinear) else part
+
+
+def _rank(part: Linear) -> int:
+    return part.down.shape[1] if isinstance(part, AdaptedLinear) else 0
+
+
+def _cache(cache: step.Cache) -> Cache:
+    rows = cache.values.shape[1] if cache.values.dim() == 5 else 1
+    return Cache(cache.keys.data_ptr(), cache.values.data_ptr(), rows, cache.capacity)
