@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["STORYTELLER_COMPILE"] = (
+    "never"  # tests of the compiled step ask for it; no other waits for a compiler
+)
 
 # A property that holds does so on a busy machine too; the suite's own timeout catches what hangs.
 hypothesis.settings.register_profile("storyteller", deadline=None)

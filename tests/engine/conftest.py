@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from storyteller.engine.network.native.build import build_library, find_compiler
+from storyteller.engine.network.native.engine import NativeEngine
 from storyteller.engine.prompt.tokens import Tokens, load_tokens
 from tests.stubs.tiny_gpt2 import VOCAB, Room, write_model
 
@@ -38,6 +40,22 @@ def tiny_model(make_model: Callable[..., Path]) -> Path:
 def tiny_room(tiny_model: Path) -> Room:
     """The tiny model, open."""
     return Room(tiny_model)
+
+
+@pytest.fixture(scope="session")
+def native_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled step, where there is a compiler."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORYTELLER_HOME", str(tmp_path_factory.mktemp("compiled")))
+        if find_compiler() is None:
+            pytest.skip("no C++ compiler is installed")
+        return build_library()
+
+
+@pytest.fixture(scope="session")
+def native(native_library: Path) -> NativeEngine:
+    """The compiled step with two threads, so that pieces are shared."""
+    return NativeEngine(native_library, 2)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import GPT2LMHeadModel
 
 from storyteller.engine.network.cache import Trunk
-from storyteller.engine.network.linear import ACTIVATIONS, PackedLinear, DenseLinear, activate, can_pack
+from storyteller.engine.network.linear import ACTIVATIONS, DenseLinear, PackedLinear, activate, can_pack
 from storyteller.engine.network.model_config import ActivationName, load_config
 from tests.stubs.tiny_gpt2 import close, open_network, write_model
 

@@ -13,7 +13,7 @@ from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.core import Core
 from storyteller.engine.network.device import Placement
 from storyteller.engine.network.model_config import ModelConfig, load_config
-from storyteller.engine.network.weights import expected_shapes, load_network
+from storyteller.engine.network.weights import expected_shapes, load_network, product_shapes
 from storyteller.engine.protocol import Context, Generate, Load, TakeDone, Token
 from storyteller.engine.settings import SamplerSettings, StopRules
 from storyteller.engine.writing.lanes import Lanes
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storyteller.engine.network.model import Network
+    from storyteller.engine.network.native.engine import NativeEngine
     from storyteller.engine.protocol import GenerateEvent
 
 VOCAB = 400
@@ -94,9 +95,11 @@ def tiny_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def open_network(folder: Path, dtype: torch.dtype = torch.float32) -> Network:
+def open_network(
+    folder: Path, dtype: torch.dtype = torch.float32, *, native: NativeEngine | None = None
+) -> Network:
     """The model in `folder` on the CPU."""
-    loading = load_network(folder, load_config(folder), Placement(torch.device("cpu"), dtype))
+    loading = load_network(folder, load_config(folder), Placement(torch.device("cpu"), dtype), native)
     while True:
         try:
             next(loading)
@@ -151,3 +154,26 @@ def takes_of(events: list[GenerateEvent]) -> list[TakeDone]:
 def tokens_of(events: list[GenerateEvent], take: int = 0) -> list[Token]:
     """The tokens streamed for a take."""
     return [event for event in events if isinstance(event, Token) and event.take == take]
+
+
+def write_adapter(folder: Path, config: ModelConfig, *, rank: int = 4, seed: int = 0) -> Path:
+    """A LoRA beside all four products of a model of shape `config`, in PEFT's layout, large enough to be heard."""
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": rank,
+        "target_modules": ["c_attn", "c_proj", "c_fc"],
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(settings))
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for layer in range(config.n_layer):
+        for part, (inputs, outputs) in product_shapes(config).items():
+            name = f"base_model.model.transformer.h.{layer}.{part}"
+            spread = 0.5 / rank**0.5
+            tensors[f"{name}.lora_A.weight"] = torch.randn(rank, inputs, generator=generator) * spread
+            tensors[f"{name}.lora_B.weight"] = torch.randn(outputs, rank, generator=generator) * spread
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder

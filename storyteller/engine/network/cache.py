@@ -53,7 +53,9 @@ class Trunk:
         if step is not None and len(ids) <= step.worthwhile:
             rows = Rows.of_trunk(ids, start)
             pieces = range(0, len(ids), step.most_rows)
-            hidden = torch.cat([step(rows.piece(first, step.most_rows), self.cache, None) for first in pieces])
+            hidden = torch.cat(
+                [step(rows.piece(first, step.most_rows), self.cache, None) for first in pieces]
+            )
         else:
             hidden = self._extend_by_operators(ids, start, end)
         self.hidden[start:end] = hidden

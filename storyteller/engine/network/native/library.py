@@ -6,7 +6,7 @@ The names and the order of fields are those of `weights.hpp` and `step.cpp`.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from storyteller.engine.network.linear import TANH_GELUS, AdaptedLinear, DenseLinear
+from storyteller.engine.network.linear import TANH_GELUS, AdaptedLinear, DenseLinear, PackedLinear
 from storyteller.engine.network.native.library import LANES, Cache, Layer, LowRank, Model, Norm, Token
 from storyteller.engine.network.native.weights import NativeLinear, NativeWeight, float_weight
 
@@ -30,7 +30,9 @@ class NativeStep:
 
     keys_by_position = True
 
-    def __init__(self, engine: NativeEngine, network: model.Network, weights: dict[int, NativeWeight]) -> None:
+    def __init__(
+        self, engine: NativeEngine, network: model.Network, weights: dict[int, NativeWeight]
+    ) -> None:
         """Use `native_step`, which knows which networks have one.
 
         Args:
@@ -65,7 +67,11 @@ class NativeStep:
 
     def for_network(self, network: model.Network) -> NativeStep | None:
         """The same for `network`, which has other adapters beside the same weights; None where a rank is too large."""
-        fits = all(_rank(part) <= self._engine.library.most_rank for block in network.blocks for part in _parts(block))
+        fits = all(
+            _rank(part) <= self._engine.library.most_rank
+            for block in network.blocks
+            for part in _parts(block)
+        )
         return NativeStep(self._engine, network, self._weights) if fits else None
 
     def __call__(self, rows: step.Rows, trunk: step.Cache, branches: step.Cache | None) -> Tensor:
@@ -129,7 +135,7 @@ def native_step(engine: NativeEngine, network: model.Network) -> NativeStep | No
     for part in (network.head, *(part for block in network.blocks for part in _parts(block))):
         if isinstance(part, NativeLinear):
             weights[id(part)] = part.weight
-        elif isinstance(part, DenseLinear) and part.weight.is_contiguous():
+        elif isinstance(part, DenseLinear) and not isinstance(part, PackedLinear):
             weights[id(part)] = float_weight(part.weight, part.bias)
         else:
             return None

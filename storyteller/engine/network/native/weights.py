@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from storyteller.engine.network.quantise import Codes
 
 _KINDS: Final = {torch.float32: FLOAT32, torch.bfloat16: BFLOAT16}
-_FEW: Final = 32  # rows up to which the weights are read in few bits; more are worth expanding them to bfloat16
+_FEW: Final = (
+    32  # rows up to which the weights are read in few bits; more are worth expanding them to bfloat16
+)
 
 
 class NativeWeight:
@@ -47,7 +49,9 @@ def float_weight(weight: Tensor, bias: Tensor | None) -> NativeWeight:
     """`weight` (outputs, inputs), contiguous, float32 or bfloat16, where it is."""
     outputs, inputs = weight.shape
     return NativeWeight(
-        Weight(kind=_KINDS[weight.dtype], outputs=outputs, inputs=inputs, group=inputs), bias, {"data": weight}
+        Weight(kind=_KINDS[weight.dtype], outputs=outputs, inputs=inputs, group=inputs),
+        bias,
+        {"data": weight},
     )
 
 
