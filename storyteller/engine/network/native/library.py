@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 FLOAT32, BFLOAT16, INT8, INT4 = range(4)
@@ -105,10 +106,10 @@ class Library:
         """
         handle = ctypes.CDLL(str(path))
 
-        def function(name: str, result: object, *arguments: object) -> object:
+        def function(name: str, result: object, *arguments: object) -> Callable[..., Any]:
             found = getattr(handle, f"storyteller_{name}")
             found.restype, found.argtypes = result, arguments
-            return found
+            return found  # type: ignore[no-any-return] # ctypes' functions have no types
 
         self.packed_bytes = function("packed_bytes", c_int64, POINTER(Weight))
         self.pack = function("pack", None, POINTER(Weight), c_void_p, c_void_p)
@@ -120,5 +121,5 @@ class Library:
             "step", None, c_void_p, POINTER(Model), POINTER(LowRank), POINTER(Cache), POINTER(Cache),
             POINTER(Token), c_int32, c_void_p,
         )  # fmt: skip
-        self.most_rows: int = function("most_rows", c_int32)()  # type: ignore[operator] # ctypes' functions are untyped
-        self.most_rank: int = function("most_rank", c_int32)()  # type: ignore[operator] # as above
+        self.most_rows: int = function("most_rows", c_int32)()
+        self.most_rank: int = function("most_rank", c_int32)()

@@ -35,8 +35,7 @@ class NativeStep:
     ) -> None:
         """Use `native_step`, which knows which networks have one.
 
-        Args:
-            weights: by the id of a `Linear`, what the library reads of it; shared by a network's adapted forms.
+        `weights` are what the library reads of each `Linear`, by its id; a network's adapted forms share them.
         """
         self._engine = engine
         self._weights = weights
