@@ -40,8 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)\Z", description="auto, cpu, cuda, cuda:1 or mps."),
     ] = "auto"
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        Meta(description="The numbers the model computes in; auto chooses by device."),
+        Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"],
+        Meta(description="The numbers the model's weights are kept in; auto chooses by device and size."),
     ] = "auto"
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Processor threads for the model; 0 chooses.")

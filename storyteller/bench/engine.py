@@ -329,7 +329,7 @@ def _measure_transformers(job: Job) -> Iterator[Row]:
 
 def _bytes_per_token(core: Core, context: int) -> float:
     """What one take must read for one token: every product once, and the keys and values of `context` tokens."""
-    from storyteller.engine.network.weights import product_shapes
+    from storyteller.engine.network.model_config import product_shapes
 
     config = core.opened.config
     size = core.opened.network.dtype.itemsize

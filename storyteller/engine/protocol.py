@@ -16,7 +16,7 @@ VERSION = 1
 MAX_LINE = 16 * 1024 * 1024  # bytes; a longer line is refused
 
 Finish = Literal["length", "stop", "eos", "cancelled"]
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):

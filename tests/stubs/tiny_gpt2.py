@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.core import Core
 from storyteller.engine.network.device import Placement
-from storyteller.engine.network.model_config import ModelConfig, load_config
-from storyteller.engine.network.weights import expected_shapes, load_network, product_shapes
+from storyteller.engine.network.model_config import ModelConfig, load_config, product_shapes
+from storyteller.engine.network.weights import expected_shapes, load_network
 from storyteller.engine.protocol import Context, Generate, Load, TakeDone, Token
 from storyteller.engine.settings import SamplerSettings, StopRules
 from storyteller.engine.writing.lanes import Lanes

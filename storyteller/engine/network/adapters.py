@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from safetensors import SafetensorError, safe_open
 
-from storyteller.engine.network.weights import product_shapes
+from storyteller.engine.network.model_config import product_shapes
 from storyteller.errors import AdapterError
 
 if TYPE_CHECKING:

@@ -100,3 +100,14 @@ def load_config(folder: Path) -> ModelConfig:
     if config.n_embd % config.n_head:
         raise ModelError(f"{path}: n_embd {config.n_embd} does not divide by n_head {config.n_head}.")
     return config
+
+
+def product_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
+    """The four products of a block, by `model.PARTS`: (inputs, outputs)."""
+    d, inner = config.n_embd, config.inner
+    return {
+        "attn.c_attn": (d, 3 * d),
+        "attn.c_proj": (d, d),
+        "mlp.c_fc": (d, inner),
+        "mlp.c_proj": (inner, d),
+    }

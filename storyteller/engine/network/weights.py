@@ -14,8 +14,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from storyteller.engine.model_folder import expected_hash, has_pickles, weight_files
+from storyteller.engine.network.few_bits import HEAD
 from storyteller.engine.network.linear import linear
 from storyteller.engine.network.model import Block, Network, Norm
+from storyteller.engine.network.model_config import product_shapes
 from storyteller.engine.network.native.step import native_step
 from storyteller.errors import ModelError
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network.device import Placement
+    from storyteller.engine.network.few_bits import FewBits
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.model_config import ModelConfig
     from storyteller.engine.network.native.engine import NativeEngine
@@ -36,11 +39,15 @@ _BUFFERS: Final = ("attn.bias", "attn.masked_bias")  # the causal mask, as old f
 
 
 def load_network(
-    folder: Path, config: ModelConfig, placement: Placement, native: NativeEngine | None = None
+    folder: Path,
+    config: ModelConfig,
+    placement: Placement,
+    native: NativeEngine | None = None,
+    few_bits: FewBits | None = None,
 ) -> Generator[float, None, Network]:
     """Read the model in `folder` to where `placement` says; yields the fraction done, returns the network.
 
-    With `native`, few rows will go through its compiled step.
+    With `native`, few rows will go through its compiled step; with `few_bits`, its products are those.
 
     Raises:
         ModelError: a file is missing or damaged, or holds something else than `config` says.
@@ -49,7 +56,7 @@ def load_network(
     with ExitStack() as stack:
         files = WeightFiles(folder, stack, packed=native is None)
         files.check(expected_shapes(config))
-        network = yield from _assemble(files, config, placement)
+        network = yield from _assemble(files, config, placement, few_bits)
     return network if native is None else replace(network, step=native_step(native, network))
 
 
@@ -71,17 +78,6 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if not config.tie_word_embeddings:
         shapes["lm_head.weight"] = (config.vocab_size, d)
     return shapes
-
-
-def product_shapes(config: ModelConfig) -> dict[str, tuple[int, int]]:
-    """The four products of a block, by `model.PARTS`: (inputs, outputs)."""
-    d, inner = config.n_embd, config.inner
-    return {
-        "attn.c_attn": (d, 3 * d),
-        "attn.c_proj": (d, d),
-        "mlp.c_fc": (d, inner),
-        "mlp.c_proj": (inner, d),
-    }
 
 
 def parameter_count(config: ModelConfig) -> int:
@@ -142,6 +138,16 @@ class WeightFiles:
         self._require_finite(name, tensor, placement)
         return tensor
 
+    def raw(self, name: str, placement: Placement) -> Tensor:
+        """The tensor `name` as float32 on the processor, as the file has it.
+
+        Raises:
+            ModelError: as `vector`.
+        """
+        tensor = self._mapped(name).float()
+        self._require_finite(name, tensor, placement)
+        return tensor
+
     def product(self, name: str, bias: Tensor, placement: Placement) -> Linear:
         """The product whose weight is `name`, (inputs, outputs) as transformers' Conv1D keeps it.
 
@@ -198,42 +204,103 @@ class WeightFiles:
 
 
 def _assemble(
-    files: WeightFiles, config: ModelConfig, placement: Placement
+    files: WeightFiles, config: ModelConfig, placement: Placement, few_bits: FewBits | None
 ) -> Generator[float, None, Network]:
     def norm(name: str) -> Norm:
         return Norm(files.vector(f"{name}.weight", placement), files.vector(f"{name}.bias", placement))
 
-    def product(name: str) -> Linear:
-        bias = files.vector(f"{name}.bias", placement)
-        return files.product(f"{name}.weight", bias, placement)
-
     steps = config.n_layer + 2
     embedding = files.vector("wte.weight", placement)
-    head = "wte.weight" if config.tie_word_embeddings else "lm_head.weight"
-    read_out = files.head(head, placement)
+    positions = files.vector("wpe.weight", placement)
+    products = (
+        _Plain(files, config, placement) if few_bits is None else _Few(files, config, placement, few_bits)
+    )
+    products.begin(embedding, positions)
+    head = products.head("wte.weight" if config.tie_word_embeddings else "lm_head.weight")
     yield 1 / steps
     blocks = []
     for layer in range(config.n_layer):
-        here = f"h.{layer}"
+        norms = norm(f"h.{layer}.ln_1"), norm(f"h.{layer}.ln_2")
+        parts = products.layer(layer, norms)
         blocks.append(
             Block(
-                norm_1=norm(f"{here}.ln_1"),
-                attention_in=product(f"{here}.attn.c_attn"),
-                attention_out=product(f"{here}.attn.c_proj"),
-                norm_2=norm(f"{here}.ln_2"),
-                mlp_in=product(f"{here}.mlp.c_fc"),
-                mlp_out=product(f"{here}.mlp.c_proj"),
+                norm_1=norms[0],
+                attention_in=parts["attn.c_attn"],
+                attention_out=parts["attn.c_proj"],
+                norm_2=norms[1],
+                mlp_in=parts["mlp.c_fc"],
+                mlp_out=parts["mlp.c_proj"],
             )
         )
         yield (layer + 2) / steps
     return Network(
         config=config,
         token_embedding=embedding,
-        position_embedding=files.vector("wpe.weight", placement),
+        position_embedding=positions,
         blocks=tuple(blocks),
         norm=norm("ln_f"),
-        head=read_out,
+        head=head,
     )
+
+
+class _Plain:
+    """Products of weights as they are."""
+
+    def __init__(self, files: WeightFiles, config: ModelConfig, placement: Placement) -> None:
+        self._files, self._config, self._placement = files, config, placement
+
+    def begin(self, token_embedding: Tensor, position_embedding: Tensor) -> None:
+        """Nothing to prepare."""
+
+    def head(self, name: str) -> Linear:
+        return self._files.head(name, self._placement)
+
+    def layer(self, index: int, norms: tuple[Norm, Norm]) -> dict[str, Linear]:  # noqa: ARG002 - `_Few` needs them
+        return {part: self._product(f"h.{index}.{part}") for part in product_shapes(self._config)}
+
+    def _product(self, name: str) -> Linear:
+        bias = self._files.vector(f"{name}.bias", self._placement)
+        return self._files.product(f"{name}.weight", bias, self._placement)
+
+
+class _Few:
+    """Products in few bits: from the cache, or made of the files' weights."""
+
+    def __init__(
+        self, files: WeightFiles, config: ModelConfig, placement: Placement, few_bits: FewBits
+    ) -> None:
+        self._files, self._config, self._placement, self._few_bits = files, config, placement, few_bits
+
+    def begin(self, token_embedding: Tensor, position_embedding: Tensor) -> None:
+        if not self._few_bits.is_stored:
+            self._few_bits.begin(token_embedding, position_embedding)
+
+    def head(self, name: str) -> Linear:
+        if self._few_bits.is_stored:
+            return self._few_bits.stored(HEAD, (self._config.vocab_size, self._config.n_embd), None)
+        weight = self._files.raw(name, self._placement)
+        return self._few_bits.head(weight - weight.mean(0))  # as `WeightFiles.head`
+
+    def layer(self, index: int, norms: tuple[Norm, Norm]) -> dict[str, Linear]:
+        names = {part: f"h.{index}.{part}" for part in product_shapes(self._config)}
+        if self._few_bits.is_stored:
+            return {
+                part: self._few_bits.stored(name, self._shape(part), self._bias(name))
+                for part, name in names.items()
+            }
+        weights = {
+            part: (self._files.raw(f"{name}.weight", self._placement).t().contiguous(), self._bias(name))
+            for part, name in names.items()
+        }
+        wide = tuple(Norm(norm.weight.float(), norm.bias.float()) for norm in norms)
+        return self._few_bits.layer(index, (wide[0], wide[1]), weights)
+
+    def _shape(self, part: str) -> tuple[int, int]:
+        inputs, outputs = product_shapes(self._config)[part]
+        return outputs, inputs
+
+    def _bias(self, name: str) -> Tensor:
+        return self._files.raw(f"{name}.bias", self._placement)
 
 
 def _open(file: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,8 +13,10 @@ import torch
 from storyteller.engine.catalogue import find_adapters, model_hash
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.device import decodes_alone, on_processor, one_thread, place, release_memory
+from storyteller.engine.network.few_bits import FewBits, calibration_text
 from storyteller.engine.network.model_config import load_config
 from storyteller.engine.network.native.engine import native_engine
+from storyteller.engine.network.quantised_cache import cache_path
 from storyteller.engine.network.weights import load_network, parameter_count
 from storyteller.engine.prompt.tokens import load_tokens
 from storyteller.engine.writing.lanes import Lanes
@@ -69,16 +72,29 @@ class LoadedModel:
             RuntimeError: no memory is left.
         """
         alone = decodes_alone(self.placement.device, self.parameters)
-        with one_thread() if alone else nullcontext():
+        native = self._native()
+        few_bits = self._few_bits(native)
+        with one_thread() if alone and few_bits is None else nullcontext():
             self._network = yield from load_network(
-                self.found.path, self.config, self.placement, self._native()
+                self.found.path, self.config, self.placement, native, few_bits
             )
+        failed = few_bits.finish() if few_bits is not None else None
+        if failed is not None:
+            self.placement = replace(self.placement, notes=(*self.placement.notes, failed))
+
+    def _few_bits(self, native: NativeEngine | None) -> FewBits | None:
+        bits = self.placement.bits
+        if bits is None:
+            return None
+        text = calibration_text() if bits == 4 else ""
+        path = cache_path(self.hash, bits)
+        return FewBits(self.config, self.placement, native, path, self.tokens.encode(text))
 
     def _native(self) -> NativeEngine | None:
         """The compiled step for where the model runs. A small model does not wait for it to be compiled."""
         if self.placement.device.type != "cpu":
             return None
-        small = decodes_alone(self.placement.device, self.parameters)
+        small = decodes_alone(self.placement.device, self.parameters) and self.placement.bits is None
         return native_engine(torch.get_num_threads(), wait=not small)
 
     def to_processor(self) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from storyteller.paths import cache_dir
+from storyteller.paths import cache_dir, private_dir
 
 _SOURCE: Final = Path(__file__).resolve().parent
 _MAIN: Final = "step.cpp"
@@ -52,7 +52,7 @@ def build_library() -> Path:
     if path.is_file():
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_dir(path.parent)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as folder:
             _compile(compiler, Path(folder) / path.name)
             (Path(folder) / path.name).replace(path)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from storyteller.engine.network.native.build import BuildError, build_library, built_library
-from storyteller.engine.network.native.library import INT4, LANES, SPAN, Library, Weight
+from storyteller.engine.network.native.library import INT4, Library, Weight
+from storyteller.engine.network.quantise import Codes
+from storyteller.engine.network.tiles import LANES, SPAN, tile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,15 +48,12 @@ class NativeEngine:
     def _check(self) -> None:
         """One product whose result is known, by the kernel that has most ways to be wrong."""
         inputs, outputs = 2 * SPAN, LANES
-        codes = torch.arange(outputs * inputs, dtype=torch.int64).remainder(16).to(torch.uint8)
-        weight = Weight(kind=INT4, outputs=outputs, inputs=inputs, group=SPAN)
-        packed = torch.empty(self.library.packed_bytes(byref(weight)), dtype=torch.uint8)
-        self.library.pack(byref(weight), codes.data_ptr(), packed.data_ptr())
-        scales = torch.ones(2, 2, LANES, dtype=torch.float16)  # for each group: scales, minima
-        scales[:, 1] = -8.0
-        weight.data, weight.scales = packed.data_ptr(), scales.data_ptr()
+        numbers = torch.arange(outputs * inputs).remainder(16).view(outputs, inputs)
+        scales = torch.ones(outputs, 2, dtype=torch.float16)
+        tiles = tile(Codes(numbers.to(torch.uint8), scales, -8 * scales, 4, SPAN))
+        weight = Weight(tiles.data.data_ptr(), tiles.scales.data_ptr(), None, INT4, outputs, inputs, SPAN)
         x = torch.arange(-SPAN, SPAN, dtype=torch.float32)[None]
-        right = x @ (codes.view(outputs, inputs).float() - 8.0).t()
+        right = x @ (numbers.float() - 8.0).t()
         got = self.product(weight, x, torch.empty(1, outputs))
         if not torch.allclose(got, right, rtol=0.02, atol=4.0):
             raise ValueError("the compiled step computes wrong products on this processor")

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 FLOAT32, BFLOAT16, INT8, INT4 = range(4)
-LANES: Final = 16  # outputs of a tile
-SPAN: Final = 32  # inputs are padded to it
 
 
 class Weight(Structure):
@@ -111,8 +109,6 @@ class Library:
             found.restype, found.argtypes = result, arguments
             return found  # type: ignore[no-any-return] # ctypes' functions have no types
 
-        self.packed_bytes = function("packed_bytes", c_int64, POINTER(Weight))
-        self.pack = function("pack", None, POINTER(Weight), c_void_p, c_void_p)
         self.engine_new = function("engine_new", c_void_p, c_int32)
         self.engine_free = function("engine_free", None, c_void_p)
         self.expand = function("expand", None, c_void_p, POINTER(Weight), c_void_p)

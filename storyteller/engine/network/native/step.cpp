@@ -318,12 +318,9 @@ extern "C" {
 
 int32_t storyteller_most_rows() { return MOST_ROWS; }
 int32_t storyteller_most_rank() { return MOST_RANK; }
-int64_t storyteller_packed_bytes(const Weight* weight) { return weight->tiles() * weight->tile_bytes(); }
 
 void* storyteller_engine_new(int32_t threads) { return new Engine(threads); }
 void storyteller_engine_free(void* engine) { delete static_cast<Engine*>(engine); }
-
-void storyteller_pack(const Weight* weight, const uint8_t* codes, uint8_t* out) { pack(*weight, codes, out); }
 
 // out (inputs, outputs), bfloat16
 void storyteller_expand(void* engine, const Weight* weight, uint16_t* out) {

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from storyteller.engine.network.linear import TANH_GELUS, AdaptedLinear, DenseLinear, PackedLinear
-from storyteller.engine.network.native.library import LANES, Cache, Layer, LowRank, Model, Norm, Token
+from storyteller.engine.network.native.library import Cache, Layer, LowRank, Model, Norm, Token
 from storyteller.engine.network.native.weights import NativeLinear, NativeWeight, float_weight
+from storyteller.engine.network.tiles import LANES
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,7 +4,7 @@
 // int8:  tiles of 16 outputs, [tile][inputs / 4][output][4], code + 128; a float32 scale an output.
 // int4:  the same tiles, [tile][inputs / 8][output][4]: the low halves of the 4 bytes are inputs 0-3 of the 8, the
 //        high halves inputs 4-7; for each tile and group of inputs 16 float16 scales, then 16 minima.
-// Inputs are padded to 32, outputs to 16.
+// Inputs are padded to 32, outputs to 16. tiles.py lays them out.
 #pragma once
 #include "pool.hpp"
 #include "vectors.hpp"
@@ -105,27 +105,6 @@ private:
         }
     }
 };
-
-// Codes (outputs, inputs) as the quantiser leaves them, into tiles.
-
-static inline void pack(const Weight& weight, const uint8_t* codes, uint8_t* out) {
-    int padded = weight.spans() * SPAN;
-    auto code = [&](int o, int k) -> uint8_t {
-        return o < weight.outputs && k < weight.inputs ? codes[long(o) * weight.inputs + k] : 0;
-    };
-    for (int tile = 0; tile < weight.tiles(); tile++) {
-        if (weight.kind == INT8) {
-            for (int k = 0; k < padded; k += 4)
-                for (int o = 0; o < LANES; o++)
-                    for (int i = 0; i < 4; i++) *out++ = code(tile * LANES + o, k + i) ^ 0x80;
-        } else {
-            for (int k = 0; k < padded; k += 8)
-                for (int o = 0; o < LANES; o++)
-                    for (int i = 0; i < 4; i++)
-                        *out++ = code(tile * LANES + o, k + i) | code(tile * LANES + o, k + 4 + i) << 4;
-        }
-    }
-}
 
 // The weights of one tile as bfloat16, transposed: to out[k * stride + output], for products of many rows.
 
