@@ -11,7 +11,7 @@ from storyteller.bench.machine import cores
 from storyteller.bench.ui import BOUND_MS, Report, bench_ui, meets_bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -27,7 +27,6 @@ def bench_threads(
     dtype: str = "auto",
     samples: int = 60,
     counts: Sequence[int] = (),
-    measure: Callable[..., Report] = bench_ui,
 ) -> tuple[Measured, ...]:
     """Type over streams of `model` with each number of threads.
 
@@ -36,7 +35,6 @@ def bench_threads(
         dtype: of the model.
         samples: keys of each kind.
         counts: numbers of threads; without them the engine's choice, all cores, and all but one.
-        measure: `bench_ui`, or what stands in for it.
 
     Raises:
         UserError: the terminal emulator this measures with is not installed.
@@ -45,7 +43,7 @@ def bench_threads(
     every = cores()
     chosen = counts or tuple(dict.fromkeys((0, every, max(1, every - 1))))
     return tuple(
-        Measured(threads, measure(model=model, dtype=dtype, samples=samples, threads=threads))
+        Measured(threads, bench_ui(model=model, dtype=dtype, samples=samples, threads=threads))
         for threads in chosen
     )
 

@@ -117,7 +117,7 @@ def threads(
         ),
     ] = None,
     samples: Annotated[int, _SAMPLES] = 60,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a number of threads.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
     model: ModelOption = None,
     shape: Annotated[
         str | None,
