@@ -33,11 +33,12 @@ if TYPE_CHECKING:
 BOUND_MS = 33.0
 FIRST_PAINT_BOUND_S = 0.5
 COLUMNS, ROWS = 100, 40
-TAB, CTRL_END, CTRL_Z = "\t", "\x1b[1;5F", "\x1a"
+TAB, ESCAPE, CTRL_END, CTRL_Z = "\t", "\x1b", "\x1b[1;5F", "\x1a"
 # Letters that nothing else on the screen shows, so that their bytes are the keypress and nothing but.
 MARKERS = "".join(chr(code) for code in range(0x0100, 0x0180))
 OPENING = "Zeroth"
-LOOK_EVERY_S = 0.25
+WHOLE_STREAMS = 3
+QUIET_AFTER_STREAM_S = 1.5  # a stream that brings no letter for so long has ended
 PATIENCE_S = 60.0  # for a large model to open and to read its first prompt
 RATE = re.compile(r"(\d+) tok/s")
 ITALICS = re.compile(rb"\x1b\[(?:[0-9];)*3;[34]8;")
@@ -57,7 +58,7 @@ class Report(msgspec.Struct, frozen=True):
     """What `storyteller bench ui` prints. Seconds and milliseconds.
 
     Attributes:
-        tokens_per_s: the stand-in's pace, or what the status line said of the model, its median.
+        tokens_per_s: the stand-in's pace, or what the status line said at the ends of some takes of the model.
     """
 
     words: int
@@ -102,8 +103,8 @@ def bench_ui(
             _await(terminal, OPENING.encode(), since=0.0)
             _await_engine(terminal)
             keys = tuple(_measure(terminal, samples, scripted=model is None))
-        if model is not None:
-            tokens_per_s = streamed_rate(terminal.chunks)
+            if model is not None:
+                tokens_per_s = statistics.median([*_rates(terminal)] or [0.0])
     return Report(
         words=words,
         tokens_per_s=tokens_per_s,
@@ -126,22 +127,42 @@ def manuscript(words: int) -> str:
     return f"The {OPENING} " + "\n\n".join(paragraphs)
 
 
-def streamed_rate(chunks: Sequence[Chunk]) -> float:
-    """The median of what the status line says of a stream's speed, tokens a second; 0 where it never says anything.
+def rate_said(display: Sequence[str]) -> float | None:
+    """The tokens a second that the status line of a screen speaks of."""
+    said = RATE.search("\n".join(display[-3:]))
+    return float(said[1]) if said else None
 
-    The recording is played back through a terminal emulator, which is looked at four times a second.
-    """
+
+def _rates(terminal: TerminalProcess) -> Iterator[float]:
+    """Let some takes come to their end, and read each one's speed from the status line then."""
     screen = _emulator().Screen(COLUMNS, ROWS)
     stream = _emulator().ByteStream(screen)
-    rates: list[float] = []
-    looked_at = 0.0
-    for chunk in chunks:
-        stream.feed(chunk.data)
-        if chunk.at - looked_at >= LOOK_EVERY_S:
-            looked_at = chunk.at
-            said = RATE.search("\n".join(screen.display[-3:]))
-            rates += [float(said[1])] if said else []
-    return statistics.median(rates) if rates else 0.0
+    fed = 0
+    rng = random.Random(2)
+
+    def look() -> list[str]:
+        nonlocal fed
+        arrived = terminal.chunks[fed:]
+        fed += len(arrived)
+        stream.feed(b"".join(chunk.data for chunk in arrived))
+        return list(screen.display)
+
+    look()
+    for _ in range(WHOLE_STREAMS):
+        _start_stream(terminal, rng)
+        shown, began = look(), time.perf_counter()
+        changed = began
+        while time.perf_counter() - changed < QUIET_AFTER_STREAM_S:  # a caret that blinks changes no letter
+            if time.perf_counter() - began > PATIENCE_S:
+                raise StorytellerError("A take did not end.", title="The measurement failed")
+            time.sleep(QUIET_AFTER_STREAM_S / 3)
+            if (now := look()) != shown:
+                shown, changed = now, time.perf_counter()
+        rate = rate_said(shown)
+        if rate is not None:
+            yield rate
+        terminal.press(ESCAPE)
+        _await_quiet(terminal)
 
 
 def _environment(home: Path, *, dtype: str = "auto", threads: int = 0) -> dict[str, str]:
@@ -225,9 +246,9 @@ def _type_along(terminal: TerminalProcess, samples: int, rng: random.Random) -> 
         for letter in SENTENCE[:each]:
             presses.append((terminal.press(letter), letter))
             time.sleep(rng.uniform(0.07, 0.12))
-        terminal.press("\x1b")
+        terminal.press(ESCAPE)
         time.sleep(0.3)
-        terminal.press("\x1b")
+        terminal.press(ESCAPE)
         time.sleep(0.3)
         terminal.press(CTRL_END)
         terminal.press("\r")
@@ -304,7 +325,7 @@ def _await_quiet(terminal: TerminalProcess, quiet: float = 0.25) -> None:
     """Until nothing was painted for `quiet` seconds, what was pressed just now included."""
     since = time.perf_counter()
     while time.perf_counter() - max(since, terminal.chunks[-1].at) < quiet:
-        if time.perf_counter() - since > 20:
+        if time.perf_counter() - since > PATIENCE_S:
             raise StorytellerError("The screen did not come to rest.", title="The measurement failed")
         time.sleep(quiet / 5)
 

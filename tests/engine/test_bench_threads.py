@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from storyteller.bench import machine, threads
-from storyteller.bench.terminal import Chunk
-from storyteller.bench.ui import Latency, Report, streamed_rate
+from storyteller.bench.ui import Latency, Report, rate_said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +63,10 @@ def test_only_the_engine_s_own_choice_is_judged(
 
 
 def test_the_rate_is_read_from_the_status_line() -> None:
-    said = [b"\x1b[39;1H12 tok/s", b"\x1b[1;1H99 tok/s", b"\x1b[39;1H14 tok/s", b"\x1b[39;1H30 tok/s"]
-    chunks = [Chunk(float(number), data) for number, data in enumerate(said, 1)]
-    assert streamed_rate(chunks) == 13.0  # of 12, 12 again, 14 and 30; what stands elsewhere is no rate
-    assert streamed_rate([]) == 0.0
+    page = ["99 tok/s, it said."] + [""] * 36
+    lines = ["-" * 20, "stories   large · cpu · 14 tok/s   take 1 of 1", "tab keep it all"]
+    assert rate_said([*page, *lines]) == 14.0
+    assert rate_said([*page, "", "", ""]) is None
 
 
 def test_every_machine_has_cores_and_a_name() -> None:
