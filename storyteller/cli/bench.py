@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from storyteller.cli.options import DeviceOption, ModelOption  # noqa: TC001 - typer reads the annotations
+from storyteller.cli.options import ModelOption, ThreadsOption  # noqa: TC001 - typer reads them
 from storyteller.cli.sections import SectionedCommand
 from storyteller.config import Settings, changed, load_settings
 from storyteller.errors import UserError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from storyteller.bench.figures import Peer
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, help=__doc__)
+_SAMPLES = typer.Option(min=5, max=10_000, metavar="N", help="Keys of each kind.")
 
 
 @app.command(cls=SectionedCommand)
@@ -24,52 +31,153 @@ def engine(
     tokens: Annotated[
         int, typer.Option(min=8, max=1000, metavar="N", help="Tokens to write each time.")
     ] = 48,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Times everything is measured; medians count.")
+    ] = 3,
     peer: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Measure this beside it in the same run: transformers."),
+        typer.Option(metavar="NAME", help="Measure it by turns with ours: transformers, llama.cpp. Repeat."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a row.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     model: ModelOption = None,
-    device: DeviceOption = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHAPE",
+            rich_help_panel="Model",
+            help="Random weights instead: gpt2, gpt2-medium, gpt2-large or gpt2-xl, kept in the cache directory.",
+        ),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DEVICE", rich_help_panel="Model", help="As elsewhere; all: every one here. Repeat."
+        ),
+    ] = None,
     dtype: Annotated[
         list[str] | None,
-        typer.Option(metavar="DTYPE", rich_help_panel="Model", help="Repeat to measure several."),
+        typer.Option(metavar="DTYPE", rich_help_panel="Model", help="As elsewhere; all: every one. Repeat."),
     ] = None,
+    threads: ThreadsOption = None,
 ) -> int:
-    """Measure decoding, first tokens and an edit near the end. Exit code 1 if a peer was faster or an edit slow."""
+    """Measure decoding, first tokens, an edit, loading and memory. Exit code 1 if a bound that was judged is missed."""
     from storyteller.bench import engine as bench
-    from storyteller.engine.catalogue import find_model
 
     settings, _ = load_settings()
-    settings = changed(settings, device=device)
-    for name in dtype or ():
-        changed(Settings(), dtype=name)
-    peers = get_args(bench.Peer)
-    for name in peer or ():
-        if name not in peers:
-            raise UserError(f"There is no peer {name!r}; there is {', '.join(peers)}.")
-    return bench.main(
-        find_model(model or settings.model).path,
-        device=settings.device,
-        dtypes=dtype or (settings.dtype,),
+    settings = changed(settings, threads=threads)
+    plan = bench.Plan(
+        model=_model(model or settings.model, shape),
+        devices=_devices(device or [settings.device]),
+        dtypes=_dtypes(dtype or [settings.dtype]),
         contexts=context or (256, 900),
-        peers=cast("list[bench.Peer]", peer or []),
+        peers=_peers(peer or ()),
         tokens=tokens,
-        as_json=as_json,
+        rounds=rounds,
+        threads=settings.threads,
     )
+    return bench.main(plan, as_json=as_json)
 
 
-@app.command()
+@app.command(cls=SectionedCommand)
 def ui(
     *,
+    samples: Annotated[int, _SAMPLES] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FOLDER", help="Stream from this model, not from a paced stand-in."),
+        typer.Option(
+            metavar="NAME|FOLDER",
+            rich_help_panel="Model",
+            help="Stream from this model, not from a paced stand-in.",
+        ),
     ] = None,
-    samples: Annotated[int, typer.Option(min=5, max=10_000, help="Keys of each kind.")] = 60,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="DTYPE", rich_help_panel="Model", help="Of the model.")
+    ] = None,
+    threads: ThreadsOption = None,
 ) -> int:
     """Measure how soon a key is on screen while a take streams into 100,000 words. Exit code 1 past the bound."""
     from storyteller.bench import ui as bench
 
-    return bench.main(as_json=as_json, model=model, samples=samples)
+    chosen = changed(Settings(), dtype=dtype, threads=threads)
+    return bench.main(
+        as_json=as_json, model=model, samples=samples, dtype=chosen.dtype, threads=chosen.threads
+    )
+
+
+@app.command(cls=SectionedCommand)
+def threads(
+    *,
+    count: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="A number of threads: if left out, the engine's own choice (0), all cores, and one less. Repeat.",
+        ),
+    ] = None,
+    samples: Annotated[int, _SAMPLES] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
+    model: ModelOption = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHAPE", rich_help_panel="Model", help="Random weights instead, as of `bench engine`."
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="DTYPE", rich_help_panel="Model", help="Of the model.")
+    ] = None,
+) -> int:
+    """Measure typing and streaming with so many threads. Exit code 1 if the engine's own choice is past the bound."""
+    from storyteller.bench import threads as bench
+
+    settings, _ = load_settings()
+    return bench.main(
+        str(_model(model or settings.model, shape)),
+        dtype=changed(Settings(), dtype=dtype).dtype,
+        samples=samples,
+        counts=count or (),
+        as_json=as_json,
+    )
+
+
+def _model(model: str | None, shape: str | None) -> Path:
+    from storyteller.bench.shapes import SHAPES, model_of_shape
+    from storyteller.engine.catalogue import find_model
+
+    if shape is None:
+        return find_model(model).path
+    if shape not in SHAPES:
+        raise UserError(f"There is no shape {shape!r}; there are {', '.join(SHAPES)}.")
+    return model_of_shape(shape)
+
+
+def _devices(named: Sequence[str]) -> tuple[str, ...]:
+    from storyteller.bench.machine import devices
+
+    for name in named:
+        if name != "all":
+            changed(Settings(), device=name)
+    return devices() if "all" in named else tuple(named)
+
+
+def _dtypes(named: Sequence[str]) -> tuple[str, ...]:
+    from storyteller.bench.engine import ALL_DTYPES
+
+    for name in named:
+        if name != "all":
+            changed(Settings(), dtype=name)
+    return ALL_DTYPES if "all" in named else tuple(named)
+
+
+def _peers(named: Sequence[str]) -> tuple[Peer, ...]:
+    from storyteller.bench import figures
+    from storyteller.bench.peers import require
+
+    known = get_args(figures.Peer)
+    for name in named:
+        if name not in known:
+            raise UserError(f"There is no peer {name!r}; there are {', '.join(known)}.")
+        require(cast("Peer", name))
+    return cast("tuple[Peer, ...]", tuple(named))

@@ -14,7 +14,7 @@ import torch
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_model
 from storyteller.engine.network.device import is_out_of_memory, set_threads
-from storyteller.engine.prompt.context import Prompt, assemble, prompt_of_ids, shown_text
+from storyteller.engine.prompt.context import Prompt, assemble, block_of, prompt_of_ids, shown_text
 from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
 from storyteller.engine.sampling import build_sampler
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 MOST_TAKES: Final = 16
 _WARM_UP: Final = 16  # tokens
+_AHEAD: Final = (
+    32  # tokens read at once for later: a Tab waits for no more of them than these (0.1 s, GPT-2 large)
+)
 _SEARCHES: Final = frozenset({"beam", "contrastive"})
 _NO_MEMORY: Final = (
     "There is not enough memory to go on. Close other programs, ask for fewer takes, or open a smaller model."
@@ -115,13 +118,14 @@ class Core:
             raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
         prompt = self._prompt_of(request, model)
         takes = _takes(request, model, prompt, started)
-        main = model.lanes("main", model.network_with(request.adapters))
+        asked = (*prompt.ids, *prompt.tail)
+        main = model.lanes_for(asked, model.network_with(request.adapters))
         yield Began(
             id=request.id,
             prompt=shown_text(prompt, model.tokens),
             ids=prompt.ids,
             truncated=prompt.truncated,
-            reused=min(len(prompt.ids), main.reusable((*prompt.ids, *prompt.tail))),
+            reused=min(len(prompt.ids), main.reusable(asked)),
             seeds=tuple(take.seed for take in takes),
         )
         work = _work_for(request, model, takes, cancel)
@@ -174,17 +178,46 @@ class Core:
         )
 
     def prepare(self, request: Prepare, cancel: CancelSignal) -> None:
-        """Prefill ahead of a likely request; gives up between chunks once cancelled. Raises as `generate`."""
+        """Prefill ahead of a likely request; gives up between chunks once cancelled. Raises as `generate`.
+
+        A cache that holds the prompt already keeps what follows it, since a take may be accepted.
+        """
         model = self.opened
         window = model.config.n_positions
         prompt = assemble(request.context, model.tokens, window=window, max_tokens=request.max_tokens)
-        lanes = model.lanes("main", model.network_with(request.adapters))
+        ids, network = (*prompt.ids, *prompt.tail), model.network_with(request.adapters)
+        lanes = model.lanes_for(ids, network)
         try:
-            lanes.show((*prompt.ids, *prompt.tail), lambda: cancel.all_cancelled)
+            if lanes.reusable(ids) < len(ids):
+                lanes.show(ids, lambda: cancel.all_cancelled)
         except Interrupted:
             return
         except (RuntimeError, MemoryError) as error:
             raise self._out_of_memory(error, model) from error
+        self._read_ahead(request, prompt, model, cancel)
+
+    def _read_ahead(self, request: Prepare, prompt: Prompt, model: LoadedModel, cancel: CancelSignal) -> None:
+        """Where one take more will move the window, read what it moves to, into a cache of its own.
+
+        Positions are learned, so a moved window is read anew: 700 tokens, at a Tab, or now. `prompt` stays in the
+        other cache for another take.
+        """
+        window = model.config.n_positions
+        growth = max(request.max_tokens, block_of(window) // 4)
+        later = assemble(
+            request.context, model.tokens, window=window, max_tokens=request.max_tokens, growth=growth
+        )
+        if later.ids == prompt.ids:
+            return
+        lanes = model.lanes("ahead", model.network_with(request.adapters))
+        try:
+            lanes.show(later.ids, lambda: cancel.all_cancelled, chunk=_AHEAD)
+        except Interrupted:
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            model.forget_ahead()  # nobody asked for it
 
     def _prompt_of(self, request: Generate, model: LoadedModel) -> Prompt:
         window, most = model.config.n_positions, request.stop.max_tokens

@@ -11,7 +11,7 @@ from textual.worker import Worker, WorkerState
 
 from storyteller.engine.protocol import AdapterWeight, Prepare
 from storyteller.errors import SettingsError
-from storyteller.tui.editor.messages import AnotherRequested, ContinueRequested, EscapePressed
+from storyteller.tui.editor.messages import AnotherRequested, CaretMoved, ContinueRequested, EscapePressed
 from storyteller.tui.finding import FindingDesk
 from storyteller.tui.manner import Manner, with_preset
 from storyteller.tui.pauses import Pauses, may_offer
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from storyteller.tui.prompter import Asking
     from storyteller.tui.session import DocumentSession
 
-_PREPARE_AFTER_S = 0.5
+PREPARE_AFTER_S = 0.5
 
 
 class AskingDesk(FindingDesk):
@@ -52,6 +52,7 @@ class AskingDesk(FindingDesk):
         self._until_began = ""  # what the engine said about a request that waits for it
         self._pause_timer: Timer | None = None
         self._prepare_timer: Timer | None = None
+        self._preparing: str | None = None  # the id of what the engine was asked to read
 
     def on_mount(self) -> None:
         """Everything a request needs."""
@@ -93,12 +94,14 @@ class AskingDesk(FindingDesk):
         manner = replace(self.manner, genre=genre.name, header=genre.prompt_hint)
         self.manner = manner if preset is None else with_preset(manner, preset)
         self._use_adapters()
+        self.await_prepare()
         self.refresh_lines()
 
     def model_changed(self) -> None:
         """The engine said something about the model."""
         self.prompter.model = self.storyteller.model.ready
         self._use_adapters()
+        self.await_prepare()
         self.refresh_lines()
 
     def _use_adapters(self) -> None:
@@ -187,6 +190,7 @@ class AskingDesk(FindingDesk):
         self._streams.pop(event.generation, None)
         if not self.prompter.closed(event.generation) and not event.cancelled:
             self.flash("The model has nothing to add here.")
+        self.await_prepare()
         self.refresh_lines()
 
     @on(Worker.StateChanged)
@@ -234,14 +238,20 @@ class AskingDesk(FindingDesk):
             self.ask()
 
     def await_prepare(self) -> None:
-        """The text changed; when nothing more does, the engine may read it."""
+        """What the model would be shown changed, or a take is done: when nothing more happens, the engine may read.
+
+        What it reads now is of a moment ago; it stops, and keeps what it has for the next time.
+        """
         if self._prepare_timer is not None:
             self._prepare_timer.stop()
-        self._prepare_timer = self.set_timer(_PREPARE_AFTER_S, self._prepare)
+        self._prepare_timer = self.set_timer(PREPARE_AFTER_S, self._prepare)
+        if self._preparing is not None:
+            self.background(self.storyteller.engine.cancel(self._preparing), "prepare")
+            self._preparing = None
 
     def _prepare(self) -> None:
-        """Let the engine read the page while the writer thinks, so that Tab is answered at once."""
-        if self.storyteller.model.ready is None or self.prompter.asking is not None or self.page.offer_open:
+        """Let the engine read the page while the writer thinks or reads a take, so that Tab is answered at once."""
+        if self.storyteller.model.ready is None or self.prompter.asking is not None:
             return
         request = Prepare(
             id=uuid7(),
@@ -249,4 +259,9 @@ class AskingDesk(FindingDesk):
             adapters=self.prompter.adapters,
             max_tokens=self.manner.max_tokens,
         )
+        self._preparing = request.id
         self.background(self.storyteller.engine.prepare(request), "prepare")
+
+    @on(CaretMoved)
+    def _caret_came_to_rest(self) -> None:
+        self.await_prepare()

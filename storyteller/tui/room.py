@@ -132,6 +132,7 @@ class Room(AskingDesk):
     def begin(self) -> None:
         """Everything was asked; the takes and origins of the last time come back."""
         super().begin()
+        self.await_prepare()
         if not self.session.is_new:
             self.background(self._restore(), "restore")
 

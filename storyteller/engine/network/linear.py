@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 class Linear(Protocol):
     """y = x W + b, with W (inputs, outputs)."""
 
+    @property
+    def weight_bytes(self) -> int:
+        """What one product reads of the weight."""
+        ...
+
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""
         ...
@@ -50,6 +55,11 @@ class DenseLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self.weight = weight
         self.bias = bias
+
+    @property
+    def weight_bytes(self) -> int:
+        """What one product reads of the weight."""
+        return self.weight.numel() * self.weight.itemsize
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""
@@ -108,6 +118,11 @@ class AdaptedLinear:
         self.base = base
         self.down = down
         self.up = up
+
+    @property
+    def weight_bytes(self) -> int:
+        """What one product reads of weight and low-rank product."""
+        return self.base.weight_bytes + self.down.nbytes + self.up.nbytes
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""

@@ -77,6 +77,16 @@ class Network:
         """What is computed in."""
         return self.token_embedding.dtype
 
+    @property
+    def weight_bytes(self) -> int:
+        """What one token reads of all products."""
+        parts = (
+            part
+            for block in self.blocks
+            for part in (block.attention_in, block.attention_out, block.mlp_in, block.mlp_out)
+        )
+        return self.head.weight_bytes + sum(part.weight_bytes for part in parts)
+
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Tokens and positions (n,) to rows (n, d)."""
         return self.token_embedding[ids] + self.position_embedding[positions]

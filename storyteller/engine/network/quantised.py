@@ -46,6 +46,11 @@ class _ExpandedForMany:
         self._codes = codes
         self._bias = bias
 
+    @property
+    def weight_bytes(self) -> int:
+        """What one product reads of the weight."""
+        return self._codes.codes.numel() * self._codes.bits // 8 + 2 * self._codes.scales.nbytes
+
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs)."""
         y = x @ dequantise(self._codes, x.dtype).t() if len(x) > _FEW else self._few(x)

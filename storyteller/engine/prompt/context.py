@@ -48,11 +48,14 @@ def block_of(window: int) -> int:
     return max(1, min(_BLOCK, window // 4))
 
 
-def assemble(context: Context, tokens: Tokens, *, window: int, max_tokens: int, heal: bool = True) -> Prompt:
+def assemble(
+    context: Context, tokens: Tokens, *, window: int, max_tokens: int, heal: bool = True, growth: int = 0
+) -> Prompt:
     """Lay out `context` so that at least min(`max_tokens`, a block) positions of `window` stay free.
 
     With `heal` an unfinished word at the end is chosen anew, token by token, from what continues it. A space at
-    the end is always half of the next token.
+    the end is always half of the next token. With `growth` the text is cut as it will be once it is so many
+    tokens longer: `ids` are how that later prompt begins, as far as the text goes today.
 
     Raises:
         UserError: what stands around the text leaves no room for it.
@@ -68,11 +71,11 @@ def assemble(context: Context, tokens: Tokens, *, window: int, max_tokens: int, 
     text_size = len(before_ids) + len(after_ids) + len(tail)
     room = window - _reserve(window, max_tokens) - len(head_ids) - len(note_ids) - 1  # 1: start of document
     _check_room(room, min(text_size, block_of(window)), context)
-    if text_size <= room and len(text) == len(whole):
+    if text_size + growth <= room and len(text) == len(whole):
         ids = (tokens.eos, *head_ids, *before_ids, *note_ids, *after_ids)
         return Prompt(ids, tuple(tail), typed, fixed=1 + len(head_ids) if head_ids else 0)
 
-    cut = _cut(before_ids + after_ids, text_size - room, block_of(window), tokens)
+    cut = _cut(before_ids + after_ids, text_size + growth - room, block_of(window), tokens)
     in_before = min(cut, len(before_ids))
     ids = (*head_ids, *before_ids[in_before:], *note_ids, *after_ids[cut - in_before :])
     return Prompt(ids or (tokens.eos,), tuple(tail), typed, fixed=len(head_ids), truncated=True)

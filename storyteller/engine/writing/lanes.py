@@ -82,8 +82,15 @@ class Lanes:
         return same + max(_common(row, ids[same:]) for row in self._branches.ids)
 
     @torch.inference_mode()
-    def show(self, ids: Sequence[int], cancelled: Callable[[], bool] = never) -> None:
+    def show(
+        self, ids: Sequence[int], cancelled: Callable[[], bool] = never, *, chunk: int | None = None
+    ) -> None:
         """Make the cache hold `ids` and nothing after them, reading only what it does not hold.
+
+        Args:
+            ids: at most `window` of them.
+            cancelled: asked before each chunk.
+            chunk: tokens read between two such questions, where many at once would keep somebody waiting.
 
         Raises:
             Interrupted: `cancelled` said so between two chunks.
@@ -91,12 +98,13 @@ class Lanes:
         self._fold(ids)
         same = _common(self._trunk.ids, ids)
         self._trunk.truncate(same)
-        for start in range(same, len(ids), self._chunk):
+        step = chunk or self._chunk
+        for start in range(same, len(ids), step):
             if cancelled():
                 raise Interrupted
-            chunk = ids[start : start + self._chunk]
-            with self._threads_for(len(chunk)):
-                self._trunk.extend(chunk)
+            read = ids[start : start + step]
+            with self._threads_for(len(read)):
+                self._trunk.extend(read)
 
     @torch.inference_mode()
     def logits_after(self, first: int, last: int) -> Tensor:

@@ -135,6 +135,18 @@ class LoadedModel:
         self._lanes[role].use(network)
         return self._lanes[role]
 
+    def lanes_for(self, ids: Sequence[int], network: Network) -> Lanes:
+        """The model's own cache; the one that was read ahead of time in its place, where that holds more of `ids`."""
+        main, ahead = self.lanes("main", network), self._lanes.get("ahead")
+        if ahead is None or ahead.network is not network or ahead.reusable(ids) <= main.reusable(ids):
+            return main
+        self._lanes["main"], self._lanes["ahead"] = ahead, main
+        return ahead
+
+    def forget_ahead(self) -> None:
+        """Drop what was read ahead of time."""
+        self._lanes.pop("ahead", None)
+
     def keep_adapter(self, folder: str) -> None:
         """Make the adapter in `folder` resident, under the folder's name.
 

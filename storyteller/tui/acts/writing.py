@@ -61,6 +61,7 @@ async def change_manner(room: Room) -> None:
     if manner.max_tokens != room.manner.max_tokens:
         room.storyteller.keep_setting("max_tokens", manner.max_tokens)
     room.manner = manner
+    room.await_prepare()
     room.refresh_lines()
 
 

@@ -64,6 +64,7 @@ class NativeLinear:
         self.weight = NativeWeight(kind, shape, tiles.group, tiles.data, tiles.scales, bias)
         self._engine = engine
         self._bias = bias
+        self.weight_bytes = tiles.bytes
 
     def __call__(self, x: Tensor) -> Tensor:
         """(n, inputs) to (n, outputs), in the dtype of `x`."""
