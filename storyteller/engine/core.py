@@ -13,7 +13,7 @@ import torch
 
 from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.catalogue import find_model
-from storyteller.engine.network.device import is_out_of_memory, set_threads
+from storyteller.engine.network.device import is_out_of_memory, one_thread, set_threads
 from storyteller.engine.prompt.context import Prompt, assemble, block_of, prompt_of_ids, shown_text
 from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
@@ -129,7 +129,8 @@ class Core:
             seeds=tuple(take.seed for take in takes),
         )
         work = _work_for(request, model, takes, cancel)
-        yield from self._surviving(work, takes, model, request, prompt)
+        with one_thread():  # for the samplers; the lanes use more
+            yield from self._surviving(work, takes, model, request, prompt)
         cancelled = any(take.finish == "cancelled" for take in takes)
         yield Done(
             id=request.id,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import torch
 
 from storyteller.engine.network.cache import Branches, Trunk
-from storyteller.engine.network.device import decodes_alone, one_thread
+from storyteller.engine.network.device import all_threads, decodes_alone, one_thread
 from storyteller.engine.network.weights import parameter_count
 
 if TYPE_CHECKING:
@@ -205,7 +204,9 @@ class Lanes:
         return self._trunk.hidden[: self._prompt].float()
 
     def _threads_for(self, rows: int) -> AbstractContextManager[None]:
-        return one_thread() if self._alone and rows <= _FEW else nullcontext()
+        step = self._network.step
+        compiled = step is not None and rows <= step.worthwhile  # it has threads of its own
+        return one_thread() if compiled or (self._alone and rows <= _FEW) else all_threads()
 
     def _sequences(self) -> list[list[int]]:
         """What every lane holds, prompt included."""

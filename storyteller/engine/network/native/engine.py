@@ -41,7 +41,10 @@ class NativeEngine:
         self._check()
 
     def product(self, weight: Weight, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        """`x` (n, inputs) float32 times `weight`: into `out` (n, outputs) float32, which is returned."""
+        """`x` (n, inputs) float32 times `weight`: into `out` (n, outputs) float32, which is returned.
+
+        For weights in few bits the rows are brought into eight bits too, 32 numbers to a scale.
+        """
         self.library.product(self.handle, byref(weight), x.data_ptr(), len(x), out.data_ptr())
         return out
 

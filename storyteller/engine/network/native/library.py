@@ -111,7 +111,6 @@ class Library:
 
         self.engine_new = function("engine_new", c_void_p, c_int32)
         self.engine_free = function("engine_free", None, c_void_p)
-        self.expand = function("expand", None, c_void_p, POINTER(Weight), c_void_p)
         self.product = function("product", None, c_void_p, POINTER(Weight), c_void_p, c_int32, c_void_p)
         self.step = function(
             "step", None, c_void_p, POINTER(Model), POINTER(LowRank), POINTER(Cache), POINTER(Cache),

@@ -126,7 +126,8 @@ static inline void tile_product(const Weight& weight, int tile, int count, const
     }
 }
 
-// Every tile of `weight` times `count` rows (at most 8); `take(tile, y)` gets 16 outputs of each, bias added.
+// Every tile of `weight` times `count` rows: `take(first, rows, tile, y)` gets 16 outputs of at most 8 rows from `first` on,
+// bias added. A tile stays in the processor's nearest cache while all rows meet it.
 
 template <class Take>
 static void product(Pool& pool, const Weight& weight, int count, const Row* rows, const Take& take) {
@@ -136,17 +137,18 @@ static void product(Pool& pool, const Weight& weight, int count, const Row* rows
     int fair = (tiles + 4 * pool.threads() - 1) / (4 * pool.threads());
     each = each < 1 ? 1 : each > fair ? fair : each;
     pool.run((tiles + each - 1) / each, [&](int piece) {
-        V y[MOST_ROWS];
         for (int tile = piece * each; tile < (piece + 1) * each && tile < tiles; tile++) {
-            for (auto& row : y) row = V{};
-            tile_product(weight, tile, count, rows, y);
-            if (weight.bias) {
-                V bias{};
-                int valid = weight.outputs - tile * LANES;
+            V bias{};
+            int valid = weight.outputs - tile * LANES;
+            if (weight.bias)
                 std::memcpy(&bias, weight.bias + tile * LANES, (valid < LANES ? valid : LANES) * sizeof(float));
-                for (int r = 0; r < count; r++) y[r] += bias;
+            for (int first = 0; first < count; first += MOST_ROWS) {
+                int here = count - first < MOST_ROWS ? count - first : MOST_ROWS;
+                V y[MOST_ROWS] = {};
+                tile_product(weight, tile, here, rows + first, y);
+                for (int r = 0; r < here; r++) y[r] += bias;
+                take(first, here, tile, y);
             }
-            take(tile, y);
         }
     });
 }

@@ -49,6 +49,7 @@ struct Token {
 namespace {
 
 constexpr int MOST_RANK = 1024;
+constexpr int MOST_COUNT = 128;  // rows of a step; more would only make it wait longer before it can be cancelled
 constexpr int PARTS = 4;
 enum Part { ATTENTION_IN, ATTENTION_OUT, MLP_IN, MLP_OUT };
 
@@ -76,16 +77,22 @@ void normalise(const float* x, int size, const Norm& norm, float epsilon, float*
 // What a step computes in, kept from one to the next.
 class Room {
 public:
-    Workspace rows[MOST_ROWS];
+    std::vector<Workspace> rows;
+    std::vector<Row> prepared;
     std::vector<float> stream, mixed, gathered, widened, ranks, partial;
 
-    void reserve(int d, int inner) {
-        for (auto& row : rows) row.reserve(std::max(d, inner));
-        stream.resize(MOST_ROWS * d);
-        mixed.resize(MOST_ROWS * 3 * d);
-        gathered.resize(MOST_ROWS * d);
-        widened.resize(long(MOST_ROWS) * inner);
-        ranks.resize(MOST_ROWS * MOST_RANK);
+    void reserve(int count, int d, int inner) {
+        if (int(rows.size()) < count) rows.resize(count);
+        for (int r = 0; r < count; r++) rows[r].reserve(std::max(d, inner));
+        prepared.resize(count);
+        grow(stream, long(count) * d);
+        grow(mixed, long(count) * 3 * d);
+        grow(gathered, long(count) * d);
+        grow(widened, long(count) * inner);
+    }
+
+    static void grow(std::vector<float>& numbers, long size) {
+        if (long(numbers.size()) < size) numbers.resize(size);
     }
 };
 
@@ -98,7 +105,8 @@ public:
           tokens_(tokens), count_(count), d_(model.heads * model.width) {}
 
     void run(float* hidden) {
-        room_.reserve(d_, model_.inner);
+        room_.reserve(count_, d_, model_.inner);
+        prepared_ = room_.prepared.data();
         for (int r = 0; r < count_; r++) embed(tokens_[r], stream(r));
         for (int layer = 0; layer < model_.layer_count; layer++) block(layer, model_.layers[layer]);
         for (int r = 0; r < count_; r++) normalise(stream(r), d_, model_.norm, model_.epsilon, hidden + long(r) * d_);
@@ -113,7 +121,7 @@ private:
     const Cache& branches_;
     const Token* tokens_;
     int count_, d_;
-    Row prepared_[MOST_ROWS];
+    Row* prepared_ = nullptr;
 
     float* stream(int r) { return &room_.stream[long(r) * d_]; }
 
@@ -155,17 +163,17 @@ private:
     // `weight` and the low-rank products beside it times the rows prepared: 16 outputs from `at` on go to `take(r, at, y)`.
     template <class Take>
     void apply(int layer, Part part, const Weight& weight, const Take& take) {
-        const LowRank* beside[MOST_ROWS];
+        const LowRank* beside[MOST_COUNT];
         for (int r = 0; r < count_; r++) {
             int adapter = tokens_[r].adapter;
             beside[r] = adapter < 0 ? nullptr : &adapters_[(long(adapter) * model_.layer_count + layer) * PARTS + part];
             if (beside[r] && !beside[r]->rank) beside[r] = nullptr;
         }
         lower(weight.inputs, beside);
-        product(pool_, weight, count_, prepared_, [&](int tile, V* y) {
-            for (int r = 0; r < count_; r++) {
-                if (beside[r]) y[r] += raised(*beside[r], r, tile, weight.outputs);
-                take(r, tile * LANES, y[r]);
+        product(pool_, weight, count_, prepared_, [&](int first, int rows, int tile, V* y) {
+            for (int i = 0, r = first; i < rows; i++, r++) {
+                if (beside[r]) y[i] += raised(*beside[r], r, tile, weight.outputs);
+                take(r, tile * LANES, y[i]);
             }
         });
     }
@@ -175,8 +183,9 @@ private:
         constexpr int PIECE = 640;
         if (std::none_of(beside, beside + count_, [](const LowRank* low) { return low != nullptr; })) return;
         int pieces = (inputs + PIECE - 1) / PIECE;
-        room_.partial.resize(long(pieces) * MOST_ROWS * MOST_RANK);
-        auto partial = [&](int piece, int r) { return &room_.partial[(long(piece) * MOST_ROWS + r) * MOST_RANK]; };
+        Room::grow(room_.ranks, long(count_) * MOST_RANK);
+        Room::grow(room_.partial, long(pieces) * count_ * MOST_RANK);
+        auto partial = [&](int piece, int r) { return &room_.partial[(long(piece) * count_ + r) * MOST_RANK]; };
         pool_.run(pieces, [&](int piece) {
             int first = piece * PIECE, last = std::min(inputs, first + PIECE);
             for (int r = 0; r < count_; r++) {
@@ -229,14 +238,14 @@ private:
         int width = model_.width;
         float scale = model_.scales[layer];
         Scratch& own = scratch();
-        own.queries.resize(MOST_ROWS * width);
-        own.halves.resize(MOST_ROWS * width);
-        Query q[MOST_ROWS];
-        float* gathered[MOST_ROWS];
+        own.queries.resize(long(count_) * width);
+        own.halves.resize(long(count_) * width);
+        Query q[MOST_COUNT];
+        float* gathered[MOST_COUNT];
         for (int r = 0; r < count_; r++) {
             const float* mixed = &room_.mixed[long(r) * 3 * d_ + head * width];
-            float* query = &own.queries[r * width];
-            uint16_t* half = &own.halves[r * width];
+            float* query = &own.queries[long(r) * width];
+            uint16_t* half = &own.halves[long(r) * width];
             for (int w = 0; w < width; w++) query[w] = mixed[w] * scale;
             for (int w = 0; w < width; w++) half[w] = narrow(query[w]);
             q[r] = {query, half};
@@ -244,7 +253,8 @@ private:
             remember(tokens_[r], layer, head, mixed + d_, mixed + 2 * d_);
         }
         for (int first = 0, next; first < count_; first = next) {
-            for (next = first + 1; next < count_ && tokens_[next].trunk == tokens_[first].trunk; next++) {}
+            for (next = first + 1; next < count_ && next < first + MOST_ROWS; next++)
+                if (tokens_[next].trunk != tokens_[first].trunk) break;
             look(layer, head, first, next - first, q + first, gathered + first);
         }
     }
@@ -258,7 +268,7 @@ private:
         for (int w = 0; w < width; w++) write1((T*)to.values + long(at) * width + w, value[w]);
     }
 
-    // Rows from `first` on that share a trunk.
+    // At most 8 rows from `first` on that share a trunk.
     void look(int layer, int head, int first, int rows, const Query* q, float* const* gathered) {
         Span<T> trunk = span(trunks_[tokens_[first].trunk], layer, 0, head);
         int width = model_.width, seen = 0, own = 0;
@@ -310,52 +320,41 @@ struct Engine {
     explicit Engine(int threads) : pool(threads) {}
     Pool pool;
     Room room;
+    std::vector<Workspace> many;
 };
 
 }  // namespace
 
 extern "C" {
 
-int32_t storyteller_most_rows() { return MOST_ROWS; }
+int32_t storyteller_most_rows() { return MOST_COUNT; }
 int32_t storyteller_most_rank() { return MOST_RANK; }
 
 void* storyteller_engine_new(int32_t threads) { return new Engine(threads); }
 void storyteller_engine_free(void* engine) { delete static_cast<Engine*>(engine); }
 
-// out (inputs, outputs), bfloat16
-void storyteller_expand(void* engine, const Weight* weight, uint16_t* out) {
-    Pool& pool = static_cast<Engine*>(engine)->pool;
-    int tiles = weight->tiles(), pieces = (tiles + 3) / 4;
-    pool.wake();
-    pool.run(pieces, [&](int piece) {
-        for (int tile = 4 * piece; tile < std::min(tiles, 4 * piece + 4); tile++)
-            expand_tile(*weight, tile, out + tile * LANES, weight->outputs);
-    });
-    pool.rest();
-}
-
-// x (count, inputs) to y (count, outputs)
+// x (count, inputs) to y (count, outputs), for any number of rows
 void storyteller_product(void* engine, const Weight* weight, const float* x, int32_t count, float* y) {
     Engine& own = *static_cast<Engine*>(engine);
+    if (int(own.many.size()) < count) own.many.resize(count);
+    std::vector<Row> prepared(count);
     own.pool.wake();
-    for (int first = 0; first < count; first += MOST_ROWS) {
-        int rows = std::min(MOST_ROWS, count - first);
-        Row prepared[MOST_ROWS];
-        for (int r = 0; r < rows; r++) {
-            own.room.rows[r].reserve(weight->inputs);
-            std::copy_n(x + long(first + r) * weight->inputs, weight->inputs, own.room.rows[r].x());
-            prepared[r] = own.room.rows[r].prepare(*weight);
+    own.pool.run((count + MOST_ROWS - 1) / MOST_ROWS, [&](int piece) {
+        for (int r = piece * MOST_ROWS; r < std::min(count, (piece + 1) * MOST_ROWS); r++) {
+            own.many[r].reserve(weight->inputs);
+            std::copy_n(x + long(r) * weight->inputs, weight->inputs, own.many[r].x());
+            prepared[r] = own.many[r].prepare(*weight);
         }
-        product(own.pool, *weight, rows, prepared, [&](int tile, V* out) {
-            int at = tile * LANES, valid = std::min(LANES, weight->outputs - at);
-            for (int r = 0; r < rows; r++)
-                std::memcpy(y + long(first + r) * weight->outputs + at, &out[r], valid * sizeof(float));
-        });
-    }
+    });
+    product(own.pool, *weight, count, prepared.data(), [&](int first, int rows, int tile, V* out) {
+        int at = tile * LANES, valid = std::min(LANES, weight->outputs - at);
+        for (int r = 0; r < rows; r++)
+            std::memcpy(y + long(first + r) * weight->outputs + at, &out[r], valid * sizeof(float));
+    });
     own.pool.rest();
 }
 
-// `count` rows, at most 8, through the model: hidden (count, d) after the final norm
+// `count` rows, at most `most_rows`, through the model: hidden (count, d) after the final norm
 void storyteller_step(void* engine, const Model* model, const LowRank* adapters, const Cache* trunks, const Cache* branches,
                       const Token* tokens, int32_t count, float* hidden) {
     Engine& own = *static_cast<Engine*>(engine);

@@ -1,4 +1,4 @@
-"""A network's `FusedStep` on the processor: one call into the compiled library for up to eight rows."""
+"""A network's `FusedStep` on the processor: one call into the compiled library for some rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from storyteller.engine.network.native.engine import NativeEngine
 
 _FLOATS: Final = (torch.float32, torch.bfloat16)
-# Rows up to which passes of eight are faster than a prefill by operators, which reads bfloat16 at full arithmetic
-# speed but once: weights in few bits are expanded for it first.
-_WORTHWHILE: Final = {"few bits": 48, "floats": 16}
+# Rows up to which the step is faster than the operators: always for weights in few bits, so that a row is the same
+# bit for bit whatever is read with it; for floats until arithmetic counts more than memory, where oneDNN is better.
+_WORTHWHILE: Final = {"few bits": 1 << 20, "floats": 16}
 
 
 class NativeStep:

@@ -105,35 +105,3 @@ private:
         }
     }
 };
-
-// The weights of one tile as bfloat16, transposed: to out[k * stride + output], for products of many rows.
-
-static inline void expand_tile(const Weight& weight, int tile, uint16_t* out, long stride) {
-    const uint8_t* data = (const uint8_t*)weight.data + tile * weight.tile_bytes();
-    int valid = weight.outputs - tile * LANES;
-    auto put = [&](int k, V value) {
-        if (k >= weight.inputs) return;
-        VH half = narrow(value);
-        if (valid >= LANES) store(out + k * stride, half);
-        else std::memcpy(out + k * stride, &half, valid * sizeof(uint16_t));
-    };
-    auto level = [](VU lanes, int shift, unsigned mask) {
-        return __builtin_convertvector((VI)((lanes >> shift) & mask), V);
-    };
-    if (weight.kind == INT8) {
-        V scale = load<V>((const float*)weight.scales + tile * LANES);
-        for (int k = 0; k < weight.spans() * SPAN; k += 4, data += 64) {
-            VU lanes = load<VU>(data);
-            for (int i = 0; i < 4; i++) put(k + i, (level(lanes, 8 * i, 255) - 128.0f) * scale);
-        }
-        return;
-    }
-    const uint16_t* scales = (const uint16_t*)weight.scales + long(tile) * weight.groups() * 2 * LANES;
-    for (int k = 0; k < weight.spans() * SPAN; k += 8, data += 64) {
-        const uint16_t* here = scales + k / weight.group * 2 * LANES;
-        V scale = halves(here), least = halves(here + LANES);
-        VU lanes = load<VU>(data);
-        for (int i = 0; i < 4; i++) put(k + i, level(lanes, 8 * i, 15) * scale + least);
-        for (int i = 0; i < 4; i++) put(k + 4 + i, level(lanes, 8 * i + 4, 15) * scale + least);
-    }
-}
