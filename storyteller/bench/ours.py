@@ -80,6 +80,7 @@ def _open(job: Job) -> tuple[Core, Ready, float]:
         device=job.device,
         dtype=job.dtype,  # type: ignore[arg-type] # checked by `place`
         threads=job.threads,
+        speculate=False,  # a guess that is right makes two tokens come at once
     )
     started = time.perf_counter()
     ready, load_s = None, 0.0

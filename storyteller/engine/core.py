@@ -24,6 +24,7 @@ from storyteller.engine.writing.lanes import Interrupted
 from storyteller.engine.writing.loaded import TO_PROCESSOR, LoadedModel
 from storyteller.engine.writing.score import scored, token_logprobs
 from storyteller.engine.writing.searching import Searching
+from storyteller.engine.writing.speculation import Speculation
 from storyteller.engine.writing.take import Take
 from storyteller.engine.writing.voices import Voices
 from storyteller.errors import EngineError, UserError
@@ -84,7 +85,7 @@ class Core:
         yield Loading(id=request.id, stage="looking", fraction=0.0)
         found = find_model(request.model)
         set_threads(request.threads)
-        model = LoadedModel(found, request.device, request.dtype)
+        model = LoadedModel(found, request.device, request.dtype, speculates=request.speculate)
         for adapter in request.adapters:
             model.keep_adapter(adapter)
         self._model = None  # two models may not fit
@@ -128,7 +129,7 @@ class Core:
             reused=min(len(prompt.ids), main.reusable(asked)),
             seeds=tuple(take.seed for take in takes),
         )
-        work = _work_for(request, model, takes, cancel)
+        work = _work_for(request, model, takes, prompt, cancel)
         with one_thread():  # for the samplers; the lanes use more
             yield from self._surviving(work, takes, model, request, prompt)
         cancelled = any(take.finish == "cancelled" for take in takes)
@@ -327,10 +328,12 @@ def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float
 
 
 def _work_for(
-    request: Generate, model: LoadedModel, takes: list[Take], cancel: CancelSignal
+    request: Generate, model: LoadedModel, takes: list[Take], prompt: Prompt, cancel: CancelSignal
 ) -> Decoding | Searching:
-    kind = Searching if request.settings.method in _SEARCHES else Decoding
-    return kind(request, takes, model.tokens, cancel)
+    if request.settings.method in _SEARCHES:
+        return Searching(request, takes, model.tokens, cancel)
+    guessing = Speculation(prompt.ids, model.judgement) if model.speculates else None
+    return Decoding(request, takes, model.tokens, cancel, guessing)
 
 
 def _voices(model: LoadedModel, request: Generate, prompt: Prompt, main: Lanes) -> Voices:

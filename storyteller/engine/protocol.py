@@ -59,6 +59,7 @@ class Load(Message, frozen=True, kw_only=True, tag="load"):
     device: str = "auto"
     dtype: Dtype = "auto"
     threads: int = 0  # 0: decided by the engine
+    speculate: bool = True  # read guessed tokens with certain ones where that pays; no text changes
     adapters: tuple[str, ...] = ()  # PEFT folders to make resident
 
 

@@ -133,10 +133,7 @@ class Branches:
         self._trunk.ids.extend(self.ids[row][:count])
 
     def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """Read `tokens` of each active row, which may differ in number: the last one's hidden state, (active, d).
-
-        A row without tokens gets a hidden state that means nothing.
-        """
+        """Read `tokens` of each active row, which may differ in number: the hidden state of each, row after row, (n, d)."""
         most = max(map(len, tokens))
         starts = [len(ids) for ids in self.ids[: self.active]]
         self._reserve(max(starts) + most)
@@ -154,10 +151,10 @@ class Branches:
         for row, (start, given) in enumerate(zip(starts, tokens, strict=True)):
             self._hidden[row, start : start + most] = hidden[row * most : (row + 1) * most]
             self.ids[row].extend(given)
-        if most == 1:
+        if len(hidden) == sum(map(len, tokens)):
             return hidden
-        last = [row * most + max(0, len(given) - 1) for row, given in enumerate(tokens)]
-        return hidden[torch.tensor(last, device=device)]
+        real = [row * most + i for row, given in enumerate(tokens) for i in range(len(given))]
+        return hidden[torch.tensor(real, device=device)]
 
     def _extend_fused(self, step: FusedStep, tokens: Sequence[Sequence[int]]) -> Tensor:
         """`extend` by the compiled step: a row for every token there is, and none for those there are not."""
@@ -179,9 +176,7 @@ class Branches:
         for row, (start, given, end) in enumerate(zip(starts, tokens, ends, strict=True)):
             self._hidden[row, start : start + len(given)] = hidden[end - len(given) : end]
             self.ids[row].extend(given)
-        if len(hidden) == len(tokens):
-            return hidden
-        return hidden[torch.tensor([max(0, end - 1) for end in ends], device=hidden.device)]
+        return hidden
 
     def rewind(self, row: int, length: int) -> None:
         """Forget everything of `row` after its first `length` tokens."""

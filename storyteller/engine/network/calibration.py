@@ -35,6 +35,11 @@ class Calibration:
         embedded = token_embedding[tokens].float() + position_embedding[:length].float()
         self._x = embedded  # (rows, length, d)
 
+    def head(self, config: ModelConfig, norm: Norm) -> Tensor:
+        """After the last layer: the Hessian (d, d) of what the product to logits is given."""
+        flat = norm(self._x, config.layer_norm_epsilon).reshape(-1, config.n_embd)
+        return flat.t() @ flat
+
     def layer(
         self,
         config: ModelConfig,

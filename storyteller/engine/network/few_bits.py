@@ -1,7 +1,4 @@
-"""A model's products in eight or four bits: from the cache on disk, or made from its weights, a layer at a time.
-
-Four bits for the blocks, eight for the head: the tied embedding in four costs more than all blocks together.
-"""
+"""A model's products in eight or four bits: from the cache on disk, or made from its weights, a layer at a time."""
 
 from __future__ import annotations
 
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from storyteller.engine.network.model import Norm
     from storyteller.engine.network.model_config import ModelConfig
     from storyteller.engine.network.native.engine import NativeEngine
+    from storyteller.engine.network.quantise import Codes
 
 HEAD: Final = "head"
 
@@ -33,11 +31,6 @@ HEAD: Final = "head"
 def calibration_text() -> str:
     """Prose, verse and code that ship with the program, for four bits."""
     return (bundled_dir() / "assets" / "eval" / "calibration.txt").read_text(encoding="utf8")
-
-
-def bits_of(name: str, bits: int) -> int:
-    """How many bits the product `name` has in a model of `bits`."""
-    return 8 if name == HEAD else bits
 
 
 class FewBits:
@@ -78,13 +71,14 @@ class FewBits:
             hessians = self._calibration.layer(self._config, index, norms, products)
         made = {}
         for part, (weight, bias) in products.items():
-            codes = quantise_8(weight) if self._placement.bits == 8 else quantise_4(weight, hessians[part])
+            codes = self._codes(weight, hessians.get(part))
             made[part] = self._keep(f"h.{index}.{part}", tile(codes), bias)
         return made
 
-    def head(self, weight: Tensor) -> Linear:
-        """Make the product to logits, (vocab, d) float32."""
-        return self._keep(HEAD, tile(quantise_8(weight)), None)
+    def head(self, norm: Norm, weight: Tensor) -> Linear:
+        """After the last layer: make the product to logits, (vocab, d) float32, of what comes through `norm`."""
+        hessian = None if self._calibration is None else self._calibration.head(self._config, norm)
+        return self._keep(HEAD, tile(self._codes(weight, hessian)), None)
 
     def stored(self, name: str, shape: tuple[int, int], bias: Tensor | None) -> Linear:
         """The product `name` of `shape` (outputs, inputs), as it is in the cache; ask `is_stored` first."""
@@ -108,11 +102,14 @@ class FewBits:
         return stored
 
     def _tiles(self, stored: dict[str, Tensor], name: str, shape: tuple[int, int]) -> Tiles:
-        bits = bits_of(name, self._placement.bits or 8)
+        bits = self._placement.bits or 8
         group = shape[1] if bits == 8 else GROUP
         tiles = Tiles(stored[f"{name}.data"], stored[f"{name}.scales"], bits, group, *shape)
         tiles.check()
         return tiles
+
+    def _codes(self, weight: Tensor, hessian: Tensor | None) -> Codes:
+        return quantise_8(weight) if self._placement.bits == 8 else quantise_4(weight, hessian)
 
     def _keep(self, name: str, tiles: Tiles, bias: Tensor | None) -> Linear:
         self._made |= {f"{name}.data": tiles.data, f"{name}.scales": tiles.scales}

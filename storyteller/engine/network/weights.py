@@ -216,7 +216,6 @@ def _assemble(
         _Plain(files, config, placement) if few_bits is None else _Few(files, config, placement, few_bits)
     )
     products.begin(embedding, positions)
-    head = products.head("wte.weight" if config.tie_word_embeddings else "lm_head.weight")
     yield 1 / steps
     blocks = []
     for layer in range(config.n_layer):
@@ -233,12 +232,14 @@ def _assemble(
             )
         )
         yield (layer + 2) / steps
+    last = norm("ln_f")
+    head = products.head(last, "wte.weight" if config.tie_word_embeddings else "lm_head.weight")
     return Network(
         config=config,
         token_embedding=embedding,
         position_embedding=positions,
         blocks=tuple(blocks),
-        norm=norm("ln_f"),
+        norm=last,
         head=head,
     )
 
@@ -252,7 +253,7 @@ class _Plain:
     def begin(self, token_embedding: Tensor, position_embedding: Tensor) -> None:
         """Nothing to prepare."""
 
-    def head(self, name: str) -> Linear:
+    def head(self, norm: Norm, name: str) -> Linear:  # noqa: ARG002 - `_Few` needs it
         return self._files.head(name, self._placement)
 
     def layer(self, index: int, norms: tuple[Norm, Norm]) -> dict[str, Linear]:  # noqa: ARG002 - `_Few` needs them
@@ -275,11 +276,11 @@ class _Few:
         if not self._few_bits.is_stored:
             self._few_bits.begin(token_embedding, position_embedding)
 
-    def head(self, name: str) -> Linear:
+    def head(self, norm: Norm, name: str) -> Linear:
         if self._few_bits.is_stored:
             return self._few_bits.stored(HEAD, (self._config.vocab_size, self._config.n_embd), None)
         weight = self._files.raw(name, self._placement)
-        return self._few_bits.head(weight - weight.mean(0))  # as `WeightFiles.head`
+        return self._few_bits.head(_wide(norm), weight - weight.mean(0))  # as `WeightFiles.head`
 
     def layer(self, index: int, norms: tuple[Norm, Norm]) -> dict[str, Linear]:
         names = {part: f"h.{index}.{part}" for part in product_shapes(self._config)}
@@ -292,8 +293,7 @@ class _Few:
             part: (self._files.raw(f"{name}.weight", self._placement).t().contiguous(), self._bias(name))
             for part, name in names.items()
         }
-        wide = tuple(Norm(norm.weight.float(), norm.bias.float()) for norm in norms)
-        return self._few_bits.layer(index, (wide[0], wide[1]), weights)
+        return self._few_bits.layer(index, (_wide(norms[0]), _wide(norms[1])), weights)
 
     def _shape(self, part: str) -> tuple[int, int]:
         inputs, outputs = product_shapes(self._config)[part]
@@ -301,6 +301,10 @@ class _Few:
 
     def _bias(self, name: str) -> Tensor:
         return self._files.raw(f"{name}.bias", self._placement)
+
+
+def _wide(norm: Norm) -> Norm:
+    return Norm(norm.weight.float(), norm.bias.float())
 
 
 def _open(file: Path) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from storyteller.engine.cancel import CancelSignal
     from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import Finish, Generate, GenerateEvent
+    from storyteller.engine.writing.speculation import Speculation
     from storyteller.engine.writing.take import Take
     from storyteller.engine.writing.voices import Voices
 
@@ -33,7 +34,12 @@ class Decoding:
     """
 
     def __init__(
-        self, request: Generate, takes: Sequence[Take], tokens: Tokens, cancel: CancelSignal
+        self,
+        request: Generate,
+        takes: Sequence[Take],
+        tokens: Tokens,
+        cancel: CancelSignal,
+        speculation: Speculation | None = None,
     ) -> None:
         self._id = request.id
         self._settings = request.settings
@@ -42,6 +48,7 @@ class Decoding:
         self._takes = takes
         self._tokens = tokens
         self._cancel = cancel
+        self._speculation = speculation
         self._masks: dict[bytes, Tensor | None] = {}
         self._tail: tuple[int, ...] = ()
         self._together = True
@@ -87,9 +94,13 @@ class Decoding:
                 yield from self._retire_ended(voices, lanes)
                 if not lanes:
                     return
-                rows = voices.step([take.ids[-1] for take in lanes], self._cancel)
+                guesses = self._guesses(voices, lanes)
+                tokens = [[take.ids[-1], *guess] for take, guess in zip(lanes, guesses, strict=True)]
+                rows = voices.step(tokens, self._cancel)
+                if self._speculation is not None:
+                    self._speculation.passed(guesses)
                 for lane in sorted(range(len(lanes)), key=lambda lane: lanes[lane].index):
-                    yield from self._go_on(voices, lanes[lane], lane, rows[lane], opening)
+                    yield from self._go_on(voices, lanes[lane], lane, rows[lane], guesses[lane], opening)
         except Interrupted:
             yield from self._end_all("cancelled")
 
@@ -131,24 +142,53 @@ class Decoding:
         voices: Voices,
         take: Take,
         lane: int,
-        row: dict[str, Tensor],
+        rows: Sequence[dict[str, Tensor]],
+        guess: tuple[int, ...],
         opening: Sequence[dict[str, Tensor]],
     ) -> Iterator[GenerateEvent]:
-        """The next token of `take`, whose `lane` holds all its tokens. Leaves it ended, or with one not read yet."""
-        held = len(take.ids)
+        """The next tokens of `take`, whose `lane` holds all its tokens, and `guess` after them.
+
+        `rows` are the logits after its last token and after each of `guess`. Leaves the take ended, or with one token
+        not read yet, and the lane with nothing else than the others.
+        """
+        held, right, row = len(take.ids), 0, rows[0]
         while True:
             yield from self._choose(take, row)
             left = len(take.ids)
+            if left == held + 1 and take.ids[-1:] == [*guess[right : right + 1]]:
+                right += 1
+                if take.finish is None:
+                    held, row = left, rows[right]
+                    continue
             if take.finish is not None or left > held:
-                return
+                break
             if left == held:  # the new token alone was dropped: choose again
                 continue
             known = tuple(take.ids) == self._tail[:left]
             keep = left if known else left - 1
-            voices.drop(lane, held - keep, take.ids[:keep])
+            voices.drop(lane, held - keep + len(guess) - right, take.ids[:keep])
+            self._tell(lane, right, guess)
             if not known:
                 return
-            held, row = left, opening[left]
+            held, row, guess, right = left, opening[left], (), 0
+        self._tell(lane, right, guess)
+        if take.finish is None and right < len(guess):
+            voices.drop(lane, len(guess) - right, take.ids[:-1])
+
+    def _guesses(self, voices: Voices, lanes: Sequence[Take]) -> Sequence[tuple[int, ...]]:
+        """What to read ahead for every lane: nothing where takes must know of each other, or there are second opinions."""
+        together = self._settings.diversity > 0.0 and len(self._takes) > 1
+        if self._speculation is None or together or not voices.alone:
+            self._speculation = None
+            return [()] * len(lanes)
+        rooms = [
+            min(voices.room(lane), self._max_tokens - len(take.ids) - 1) for lane, take in enumerate(lanes)
+        ]
+        return self._speculation.guesses(lanes, rooms)
+
+    def _tell(self, lane: int, right: int, guess: tuple[int, ...]) -> None:
+        if self._speculation is not None:
+            self._speculation.fared(lane, right, len(guess))
 
     def _choose(self, take: Take, row: dict[str, Tensor]) -> Iterator[GenerateEvent]:
         """Sample a token after `row`, logits (vocab,) by voice: the take gains it, ends, or goes back."""

@@ -126,11 +126,15 @@ class Lanes:
     @torch.inference_mode()
     def decode(self, tokens: Sequence[int]) -> Tensor:
         """Append one token to every lane: logits (lanes, vocab) of the token after it."""
-        with self._threads_for(len(tokens)):
-            if self._branches is None:
-                self._last = self._trunk.extend(tokens)
-            else:
-                self._last = self._branches.extend([[token] for token in tokens])
+        return self.decode_several([[token] for token in tokens])
+
+    @torch.inference_mode()
+    def decode_several(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        """Append `tokens[i]`, one or more, to lane i: logits (n, vocab) of the token after each, lane after lane."""
+        with self._threads_for(sum(map(len, tokens))):
+            self._last = (
+                self._trunk.extend(tokens[0]) if self._branches is None else self._branches.extend(tokens)
+            )
             return self._network.logits(self._last)
 
     def length(self, lane: int) -> int:

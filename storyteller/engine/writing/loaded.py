@@ -19,6 +19,7 @@ from storyteller.engine.network.native.engine import native_engine
 from storyteller.engine.network.quantised_cache import cache_path
 from storyteller.engine.network.weights import load_network, parameter_count
 from storyteller.engine.prompt.tokens import load_tokens
+from storyteller.engine.writing.draft import Judgement
 from storyteller.engine.writing.lanes import Lanes
 from storyteller.errors import AdapterError
 
@@ -42,9 +43,11 @@ class LoadedModel:
 
     Attributes:
         placement: where it runs; `to_processor` changes it.
+        speculates: whether tokens are guessed ahead.
+        judgement: how guesses fared so far.
     """
 
-    def __init__(self, found: Found, device: str, dtype: Dtype) -> None:
+    def __init__(self, found: Found, device: str, dtype: Dtype, *, speculates: bool = True) -> None:
         """Read what is small: configuration, tokenizer, which adapters there are.
 
         Raises:
@@ -52,6 +55,8 @@ class LoadedModel:
             UserError: there is no such kind of device.
         """
         self.found = found
+        self.speculates = speculates
+        self.judgement = Judgement()
         self.config = load_config(found.path)
         self.tokens = load_tokens(found.path, vocab_size=self.config.vocab_size, eos=self.config.eos)
         self.parameters = parameter_count(self.config)

@@ -77,8 +77,8 @@ class Voices:
             lanes.show(held, lambda: cancel.all_cancelled)
             lanes.split([len(held)], room=1)
 
-    def step(self, tokens: Sequence[int], cancel: CancelSignal) -> list[dict[str, Tensor]]:
-        """Append a token to every lane; for each lane, the logits (vocab,) after it by voice.
+    def step(self, tokens: Sequence[Sequence[int]], cancel: CancelSignal) -> list[list[dict[str, Tensor]]]:
+        """Append some tokens to every lane; for each lane and each of its tokens, the logits (vocab,) after it by voice.
 
         Raises:
             Interrupted: all was cancelled while a full window was read again.
@@ -87,8 +87,18 @@ class Voices:
         for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
             if max(map(lanes.length, range(len(tokens)))) >= lanes.window:
                 lanes.slide(prompt.fixed, block_of(lanes.window), lambda: cancel.all_cancelled)
-            rows.append(lanes.decode(tokens))
-        return self._by_position(rows)
+            rows.append(lanes.decode_several(tokens))
+        positions = iter(self._by_position(rows))
+        return [[next(positions) for _ in given] for given in tokens]
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no second opinion."""
+        return len(self._lanes) == 1
+
+    def room(self, lane: int) -> int:
+        """Tokens that `lane` can take beside its next one before the window slides."""
+        return min(lanes.window - lanes.length(lane) - 1 for lanes in self._lanes)
 
     def drop(self, lane: int, count: int, left: Sequence[int]) -> None:
         """Take `count` tokens off `lane`, which leaves it `left` after the prompt."""

@@ -2,7 +2,7 @@
 #pragma once
 #include "weights.hpp"
 
-constexpr int AHEAD = 2048;  // bytes: how far ahead memory is asked for; a tile is shorter than the prefetcher's warm-up
+constexpr int AHEAD = 4096;  // bytes: how far ahead memory is asked for; a tile is shorter than the prefetcher's warm-up
 
 template <int R>
 static inline void tile_int8(const Weight& weight, int tile, const Row* rows, V* y) {
