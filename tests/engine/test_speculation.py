@@ -1,0 +1,164 @@
+"""Guessing ahead changes the speed of a text and nothing else: every token, every event and every chance stays."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from storyteller.engine.cancel import CancelSignal
+from storyteller.engine.protocol import Done, Notice, Rewound, TakeDone, Token
+from storyteller.engine.settings import SamplerSettings, StopRules
+from storyteller.engine.writing.draft import Judgement
+from storyteller.engine.writing.speculation import Speculation
+from tests.stubs.tiny_gpt2 import Room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from storyteller.engine.protocol import GenerateEvent
+    from storyteller.engine.writing.take import Take
+
+SONG = "The sea, the old sea, and the old man. " * 3
+SETTINGS: dict[str, SamplerSettings] = {
+    "greedy": SamplerSettings(temperature=0.0, loop_guard=False),
+    "loops are left": SamplerSettings(temperature=0.0, rewind_budget=200),
+    "chance": SamplerSettings(temperature=0.4, top_k=5, loop_guard=False),
+    "penalties": SamplerSettings(temperature=0.7, repetition_penalty=1.2, dry_multiplier=0.8),
+    "mirostat": SamplerSettings(mirostat_tau=0.5),
+    "banned phrases": SamplerSettings(temperature=0.3, banned_phrases=("old", "the"), rewind_budget=100),
+}
+
+
+class Eager(Judgement):
+    """A judge who always wants as many guesses as there may be."""
+
+    def worth(self, size: int, most: int, lanes: int) -> int:
+        return most
+
+
+def told(room: Room, *, speculates: bool, must_guess: bool = True, **request: Any) -> list[GenerateEvent]:
+    """What a request says, but for the seconds it took."""
+    room.core.opened.speculates = speculates
+    room.core.opened.judgement = Eager()
+    events = room.generate(**request)
+    if speculates and must_guess:
+        assert room.core.opened.judgement.guessed > 0
+    return [event for event in events if isinstance(event, Token | TakeDone | Rewound | Notice | Done)]
+
+
+def words(events: list[GenerateEvent]) -> list[Any]:
+    """The events of every take in order, without times; takes end at other moments when they are faster."""
+    said: list[Any] = []
+    for take in range(4):
+        said += [
+            (event.take, event.token, event.text, event.logprob)
+            for event in events
+            if isinstance(event, Token) and event.take == take
+        ]
+        said += [
+            (event.take, event.text, event.ids, event.finish)
+            for event in events
+            if isinstance(event, TakeDone) and event.take == take
+        ]
+    said += [event for event in events if isinstance(event, Rewound | Notice)]
+    return said
+
+
+def assert_same(ours: list[GenerateEvent], theirs: list[GenerateEvent]) -> None:
+    """Whether two requests said the same, with log-probabilities equal but for rounding."""
+    for mine, other in zip(words(ours), words(theirs), strict=True):
+        if isinstance(mine, tuple) and isinstance(mine[3], float):
+            assert mine[:3] == other[:3]
+            assert mine[3] == pytest.approx(other[3], abs=1e-4)
+        else:
+            assert mine == other
+
+
+@pytest.fixture(params=["operators", "compiled step"])
+def room(
+    request: pytest.FixtureRequest, make_model: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Room:
+    """A tiny model, in both forms."""
+    if request.param == "compiled step":
+        native = request.getfixturevalue("native")
+        monkeypatch.setattr("storyteller.engine.writing.loaded.native_engine", lambda *_, **__: native)
+    return Room(make_model(n_positions=256))
+
+
+@pytest.mark.parametrize("takes", [1, 3])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_the_text_is_the_same(room: Room, settings: SamplerSettings, takes: int) -> None:
+    asked = {"text": SONG, "settings": settings, "takes": takes, "max_tokens": 60}
+    with_guesses, without = (told(room, speculates=on, **asked) for on in (True, False))
+    assert_same(with_guesses, without)
+
+
+def test_stop_rules_end_a_take_within_a_guess(room: Room) -> None:
+    asked = {"text": SONG, "settings": SETTINGS["greedy"], "max_tokens": 60}
+    (said,) = [event.text for event in told(room, speculates=True, **asked) if isinstance(event, TakeDone)]
+    asked = {
+        "text": SONG,
+        "settings": SETTINGS["greedy"],
+        "stop": StopRules(max_tokens=60, stop=(said[30:33],)),
+    }
+    ours = told(room, speculates=True, must_guess=False, **asked)
+    assert_same(ours, told(room, speculates=False, **asked))
+
+
+def test_an_unfinished_word_is_finished_the_same(room: Room) -> None:
+    asked = {"text": f"{SONG}The ol", "settings": SETTINGS["greedy"], "max_tokens": 60}
+    assert_same(told(room, speculates=True, **asked), told(room, speculates=False, **asked))
+
+
+def test_a_window_that_slides(room: Room) -> None:
+    asked = {"text": SONG * 4, "settings": SETTINGS["greedy"], "max_tokens": 250}
+    assert_same(told(room, speculates=True, **asked), told(room, speculates=False, **asked))
+
+
+def test_what_was_guessed_wrong_is_not_in_the_cache(room: Room) -> None:
+    asked = {"text": SONG, "settings": SETTINGS["chance"], "max_tokens": 40}
+    first = words(told(room, speculates=True, **asked))
+    again = words(told(room, speculates=False, **asked))  # served from the cache of the first
+    assert [entry[:3] for entry in first] == [entry[:3] for entry in again]
+
+
+def test_takes_that_must_differ_do_not_guess(room: Room) -> None:
+    room.core.opened.judgement = Eager()
+    room.generate(text=SONG, takes=2, settings=SamplerSettings(diversity=1.0), max_tokens=20)
+    assert room.core.opened.judgement.guessed == 0
+
+
+def test_a_second_opinion_goes_without_guesses(room: Room) -> None:
+    room.core.opened.judgement = Eager()
+    room.generate(
+        text=SONG, settings=SamplerSettings(guidance_scale=1.5, negative_prompt="sea"), max_tokens=20
+    )
+    assert room.core.opened.judgement.guessed == 0
+
+
+def test_it_can_be_switched_off(tiny_model: Path) -> None:
+    room = Room(tiny_model, speculate=False)
+    room.core.opened.judgement = Eager()
+    room.generate(text=SONG, settings=SETTINGS["greedy"], max_tokens=20)
+    assert room.core.opened.judgement.guessed == 0
+
+
+def test_a_cancelled_request_ends(room: Room) -> None:
+    signal = CancelSignal()
+    signal.cancel()
+    events = room.generate(text=SONG, settings=SETTINGS["greedy"], cancel=signal, max_tokens=20)
+    assert isinstance(events[-1], Done)
+    assert events[-1].reason == "cancelled"
+
+
+def test_time_is_taken_by_the_clock_that_is_given() -> None:
+    moments = iter([0.0, 1.0, 10.0, 11.3])
+    take = SimpleNamespace(index=0, ids=[7])
+    speculation = Speculation([1, 2, 3], Judgement(), clock=lambda: next(moments))
+    for guesses in ([()], [(4, 5)]):
+        assert speculation.guesses([cast("Take", take)], [5]) == [()]
+        speculation.passed(guesses)
+    assert speculation.judgement.cost(1) == pytest.approx(0.15)
