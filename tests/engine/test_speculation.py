@@ -91,13 +91,13 @@ def room(
 @pytest.mark.parametrize("takes", [1, 3])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
 def test_the_text_is_the_same(room: Room, settings: SamplerSettings, takes: int) -> None:
-    asked = {"text": SONG, "settings": settings, "takes": takes, "max_tokens": 60}
+    asked: dict[str, Any] = {"text": SONG, "settings": settings, "takes": takes, "max_tokens": 60}
     with_guesses, without = (told(room, speculates=on, **asked) for on in (True, False))
     assert_same(with_guesses, without)
 
 
 def test_stop_rules_end_a_take_within_a_guess(room: Room) -> None:
-    asked = {"text": SONG, "settings": SETTINGS["greedy"], "max_tokens": 60}
+    asked: dict[str, Any] = {"text": SONG, "settings": SETTINGS["greedy"], "max_tokens": 60}
     (said,) = [event.text for event in told(room, speculates=True, **asked) if isinstance(event, TakeDone)]
     asked = {
         "text": SONG,
@@ -109,17 +109,17 @@ def test_stop_rules_end_a_take_within_a_guess(room: Room) -> None:
 
 
 def test_an_unfinished_word_is_finished_the_same(room: Room) -> None:
-    asked = {"text": f"{SONG}The ol", "settings": SETTINGS["greedy"], "max_tokens": 60}
+    asked: dict[str, Any] = {"text": f"{SONG}The ol", "settings": SETTINGS["greedy"], "max_tokens": 60}
     assert_same(told(room, speculates=True, **asked), told(room, speculates=False, **asked))
 
 
 def test_a_window_that_slides(room: Room) -> None:
-    asked = {"text": SONG * 4, "settings": SETTINGS["greedy"], "max_tokens": 250}
+    asked: dict[str, Any] = {"text": SONG * 4, "settings": SETTINGS["greedy"], "max_tokens": 250}
     assert_same(told(room, speculates=True, **asked), told(room, speculates=False, **asked))
 
 
 def test_what_was_guessed_wrong_is_not_in_the_cache(room: Room) -> None:
-    asked = {"text": SONG, "settings": SETTINGS["chance"], "max_tokens": 40}
+    asked: dict[str, Any] = {"text": SONG, "settings": SETTINGS["chance"], "max_tokens": 40}
     first = words(told(room, speculates=True, **asked))
     again = words(told(room, speculates=False, **asked))  # served from the cache of the first
     assert [entry[:3] for entry in first] == [entry[:3] for entry in again]
