@@ -43,7 +43,10 @@ COMMANDS: Final = {
     "models": Command("storyteller.cli.models", "list | path | get | verify models"),
     "feedback": Command("storyteller.cli.feedback", "show | stats | export | redact | purge what was logged"),
     "doctor": Command("storyteller.cli.doctor", "what was found here, and what is amiss"),
-    "bench": Command("storyteller.cli.bench", "engine | ui | threads: measure them on this machine"),
+    "eval": Command("storyteller.cli.eval_", "quantisation: what a model loses in fewer bits"),
+    "bench": Command(
+        "storyteller.cli.bench", "engine | ui | threads | speculation: measure them on this machine"
+    ),
 }
 
 

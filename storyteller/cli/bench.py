@@ -181,3 +181,27 @@ def _peers(named: Sequence[str]) -> tuple[Peer, ...]:
             raise UserError(f"There is no peer {name!r}; there are {', '.join(known)}.")
         require(cast("Peer", name))
     return cast("tuple[Peer, ...]", tuple(named))
+
+
+@app.command(cls=SectionedCommand)
+def speculation(
+    *,
+    takes: Annotated[
+        list[int] | None, typer.Option(min=1, max=16, metavar="N", help="Takes at once: 1 and 3 if left out.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of each.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    model: ModelOption = None,
+    dtype: Annotated[str, typer.Option(metavar="DTYPE", rich_help_panel="Model")] = "auto",
+    threads: ThreadsOption = None,
+) -> int:
+    """Measure what guessing ahead gains on texts that repeat, and costs on others. Exit code 1 past a bound."""
+    from storyteller.bench import speculation as bench
+    from storyteller.engine.catalogue import find_model
+
+    changed(Settings(), dtype=dtype)
+    settings, _ = load_settings()
+    found = find_model(model or settings.model)
+    return bench.main(
+        found.path, dtype=dtype, threads=threads or 0, takes=takes or (1, 3), rounds=rounds, as_json=as_json
+    )

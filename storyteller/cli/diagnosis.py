@@ -40,6 +40,7 @@ class EngineState(msgspec.Struct, frozen=True):
     device_name: str
     dtype: str
     threads: int
+    compiled_step: str
     model: str
     model_path: str
     reason: str
@@ -145,10 +146,27 @@ def _engine(settings: Settings, problems: list[str]) -> EngineState:
         device_name=_device_name(str(placement.device)),
         dtype=placement.dtype_name,
         threads=set_threads(settings.threads),
+        compiled_step=_compiled_step(),
         model=name,
         model_path=path,
         reason=reason,
         adapters=adapters,
+    )
+
+
+def _compiled_step() -> str:
+    """Whether tokens are decoded by a step compiled for this processor, in a few words."""
+    from storyteller.engine.network.native.build import built_library, find_compiler
+    from storyteller.engine.network.native.engine import native_failure
+
+    if failure := native_failure():
+        return f"no: {failure}"
+    if built_library() is not None:
+        return "yes"
+    return (
+        "at the first start"
+        if find_compiler()
+        else "no: no C++ compiler was found; install one for more speed"
     )
 
 

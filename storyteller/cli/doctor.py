@@ -70,6 +70,7 @@ def _sections(found: Diagnosis) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             ("device", engine.device_name),
             ("dtype", engine.dtype),
             ("threads", str(engine.threads)),
+            ("compiled step", engine.compiled_step),
             ("model", f"{engine.model}  {engine.model_path}"),
             ("why", engine.reason),
             ("adapters", ", ".join(engine.adapters) or "none"),

@@ -147,11 +147,11 @@ def test_a_device_without_room_for_the_weights(folder: Path, monkeypatch: pytest
     original = weights.load_network
     tried: list[str] = []
 
-    def reluctant(path: Path, config: Any, placement: Placement, native: Any = None) -> Any:
+    def reluctant(path: Path, config: Any, placement: Placement, *others: Any) -> Any:
         tried.append(placement.device.type)
         if placement.device.type == "cuda":
             raise torch.OutOfMemoryError(NO_MEMORY)
-        return (yield from original(path, config, placement, native))
+        return (yield from original(path, config, placement, *others))
 
     monkeypatch.setattr(loaded, "load_network", reluctant)
     monkeypatch.setattr(loaded, "place", lambda *_: Placement(torch.device("cuda"), torch.float16))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,9 @@ from storyteller.engine.network.linear import DenseLinear, Linear
 from storyteller.engine.protocol import Token
 from storyteller.engine.settings import SamplerSettings
 from tests.stubs.tiny_gpt2 import Room, close, open_network, write_model
+
+if TYPE_CHECKING:
+    from storyteller.engine.network.model import Network
 
 SHAPE: dict[str, Any] = {"n_embd": 48, "n_head": 3, "n_layer": 2, "n_positions": 160}
 
@@ -44,6 +47,15 @@ def check_rows(folder: Path) -> None:
         assert close(other, one)
 
 
+def ahead_step(network: Network, _: object) -> CudaStep:
+    """What a GPU has."""
+    return CudaStep(network, graphs=False, overlapping=False)
+
+
+def no_step(_network: Network, _: object) -> None:
+    """What the operators do without."""
+
+
 def check_ahead(folder: Path) -> None:
     """The same text, token by token and run ahead, twice with the same seed."""
     for settings in (
@@ -52,9 +64,7 @@ def check_ahead(folder: Path) -> None:
     ):
         said = []
         for step in (None, "ahead"):
-            weights._step = lambda network, _, step=step: (
-                step and CudaStep(network, graphs=False, overlapping=False)
-            )
+            setattr(weights, "_step", ahead_step if step else no_step)  # noqa: B010 - as below
             room = Room(folder)
             events = [
                 *room.generate("The old", settings=settings, max_tokens=6),

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MIXES: Final = 4  # networks with adapters kept ready; each costs its low-rank products
 _STRONGEST: Final = 16.0
+_READING: Final = "reading the weights"
 TO_PROCESSOR: Final = "The device has no memory left, so the model goes on on the processor, more slowly."
 
 
@@ -43,6 +44,7 @@ class LoadedModel:
 
     Attributes:
         placement: where it runs; `to_processor` changes it.
+        stage: what `open` is at.
         speculates: whether tokens are guessed ahead.
         judgement: how guesses fared so far.
     """
@@ -56,6 +58,7 @@ class LoadedModel:
         """
         self.found = found
         self.speculates = speculates
+        self.stage = _READING
         self.judgement = Judgement()
         self.config = load_config(found.path)
         self.tokens = load_tokens(found.path, vocab_size=self.config.vocab_size, eos=self.config.eos)
@@ -93,7 +96,9 @@ class LoadedModel:
             return None
         text = calibration_text() if bits == 4 else ""
         path = cache_path(self.hash, bits)
-        return FewBits(self.config, self.placement, native, path, self.tokens.encode(text))
+        few_bits = FewBits(self.config, self.placement, native, path, self.tokens.encode(text))
+        self.stage = _READING if few_bits.is_stored else f"making {bits}-bit weights, once"
+        return few_bits
 
     def _native(self) -> NativeEngine | None:
         """The compiled step for where the model runs. A small model does not wait for it to be compiled."""
