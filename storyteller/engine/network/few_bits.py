@@ -10,6 +10,7 @@ from storyteller.engine.network.model_config import product_shapes
 from storyteller.engine.network.quantise import GROUP, quantise_4, quantise_8
 from storyteller.engine.network.quantised import quantised_linear
 from storyteller.engine.network.tiles import Tiles, tile
+from storyteller.errors import ModelError
 from storyteller.paths import bundled_dir
 
 if TYPE_CHECKING:
@@ -65,7 +66,11 @@ class FewBits:
     def layer(
         self, index: int, norms: tuple[Norm, Norm], products: dict[str, tuple[Tensor, Tensor]]
     ) -> dict[str, Linear]:
-        """Make the products of a layer, given by part as weight (outputs, inputs) and bias (outputs,), float32."""
+        """Make the products of a layer, given by part as weight (outputs, inputs) and bias (outputs,), float32.
+
+        Raises:
+            ModelError: a weight is too large for so few bits.
+        """
         hessians: dict[str, Tensor] = {}
         if self._calibration is not None:
             hessians = self._calibration.layer(self._config, index, norms, products)
@@ -112,6 +117,12 @@ class FewBits:
         return quantise_8(weight) if self._placement.bits == 8 else quantise_4(weight, hessian)
 
     def _keep(self, name: str, tiles: Tiles, bias: Tensor | None) -> Linear:
+        try:
+            tiles.check()
+        except ValueError as error:  # a float16 scale has no room for weights above 65,504
+            raise ModelError(
+                f"The weight {name} holds numbers too large for {tiles.bits} bits. Open the model in float32."
+            ) from error
         self._made |= {f"{name}.data": tiles.data, f"{name}.scales": tiles.scales}
         return self._linear(tiles, bias)
 

@@ -59,6 +59,8 @@ def quantise_4(weight: Tensor, hessian: Tensor | None = None, *, group: int = GR
     `hessian` is (inputs, inputs), the sum of x x^T over inputs x seen in calibration; None: all inputs are alike.
     """
     outputs, inputs = weight.shape
+    if hessian is not None and not bool(hessian.diagonal().sum().isfinite()):
+        hessian = None  # calibration overflowed: nothing to go by, and no factor of it exists
     left = weight.clone()  # what is still to be represented
     importance = torch.ones(inputs) if hessian is None else _seen(hessian)
     factor = None if hessian is None else _inverse_factor(hessian)

@@ -34,9 +34,10 @@ def load(path: Path) -> dict[str, Tensor] | None:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        path.touch()
     except (SafetensorError, OSError, ValueError):
         return None
+    with suppress(OSError):
+        path.touch()  # opened now; a directory that cannot be written is read all the same
     return tensors
 
 

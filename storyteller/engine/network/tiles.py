@@ -38,7 +38,7 @@ class Tiles:
     inputs: int
 
     def check(self) -> None:
-        """See that the tensors are as large as shape and bits say.
+        """See that the tensors are as large as shape and bits say, and that the scales are numbers.
 
         Raises:
             ValueError: they are not.
@@ -51,6 +51,7 @@ class Tiles:
             or self.scales.dtype != scales
             or self.data.numel() != count * LANES * width * self.bits // 8
             or self.scales.numel() != count * LANES * lines
+            or not bool(self.scales.isfinite().all())  # 20 ms for all of gpt2-large
         ):
             raise ValueError(f"no tiles of {self.outputs} x {self.inputs} in {self.bits} bits")
 

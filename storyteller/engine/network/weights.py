@@ -312,7 +312,8 @@ class _Few:
         return outputs, inputs
 
     def _bias(self, name: str) -> Tensor:
-        return self._files.raw(f"{name}.bias", self._placement)
+        """A copy: the products keep it, and the file may be cut short once it is closed."""
+        return self._files.raw(f"{name}.bias", self._placement).clone()
 
 
 def _wide(norm: Norm) -> Norm:
