@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
-    from storyteller.engine.network.cache import Trunk
     from storyteller.engine.network.model import Network
     from storyteller.engine.network.model_config import ModelConfig
-    from storyteller.engine.settings import SamplerSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,16 +72,6 @@ class Rows:
         )
 
 
-class Ahead(Protocol):
-    """A device that draws its tokens itself."""
-
-    def write(
-        self, token: int, chances: Sequence[float], added: Tensor, settings: SamplerSettings
-    ) -> Iterator[tuple[int, float]]:
-        """Read `token` and go on: a token and its log-probability for each of `chances`, uniform in [0, 1)."""
-        ...
-
-
 class FusedStep(Protocol):
     """A compiled step of one network."""
 
@@ -100,10 +88,6 @@ class FusedStep(Protocol):
     @property
     def keys_by_position(self) -> bool:
         """Whether keys should lie in memory as values do."""
-        ...
-
-    def ahead(self, trunk: Trunk) -> Ahead | None:
-        """What writes on after `trunk` without leaving the device; None where logits come to the host at once."""
         ...
 
     def for_network(self, network: Network) -> FusedStep | None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.model_config import ModelConfig
     from storyteller.engine.network.native.engine import NativeEngine
-    from storyteller.engine.network.step import FusedStep
 
 _PREFIXES: Final = ("transformer.", "")
 _DTYPES: Final = frozenset({"F64", "F32", "F16", "BF16"})
@@ -58,18 +57,7 @@ def load_network(
         files = WeightFiles(folder, stack, packed=native is None)
         files.check(expected_shapes(config))
         network = yield from _assemble(files, config, placement, few_bits)
-    return replace(network, step=_step(network, native))
-
-
-def _step(network: Network, native: NativeEngine | None) -> FusedStep | None:
-    """The compiled step for where `network` is, where there is one."""
-    if network.device.type == "cuda":
-        try:
-            from storyteller.engine.network.cuda.step import cuda_step
-        except ImportError:  # no Triton, as on Windows
-            return None
-        return cuda_step(network)
-    return None if native is None else native_step(native, network)
+    return network if native is None else replace(network, step=native_step(native, network))
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

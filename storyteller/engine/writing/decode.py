@@ -10,7 +10,6 @@ from storyteller.engine.network.device import is_out_of_memory, release_memory
 from storyteller.engine.prompt.healing import continuing_mask, take_over_chances
 from storyteller.engine.protocol import Alternative, Notice, Rewound, Token
 from storyteller.engine.sampling import Choice, draw, uniform
-from storyteller.engine.writing.ahead import can_run_ahead, run_ahead
 from storyteller.engine.writing.lanes import Interrupted
 
 if TYPE_CHECKING:
@@ -95,9 +94,6 @@ class Decoding:
                 yield from self._retire_ended(voices, lanes)
                 if not lanes:
                     return
-                if len(lanes) == 1 and self._can_run_ahead(voices, lanes[0]):
-                    yield from self._run_ahead(voices, lanes[0])
-                    continue
                 guesses = self._guesses(voices, lanes)
                 tokens = [[take.ids[-1], *guess] for take, guess in zip(lanes, guesses, strict=True)]
                 rows = voices.step(tokens, self._cancel)
@@ -179,23 +175,6 @@ class Decoding:
         if take.finish is None and right < len(guess):
             voices.drop(lane, len(guess) - right, take.ids[:-1])
 
-    def _can_run_ahead(self, voices: Voices, take: Take) -> bool:
-        return (
-            voices.alone
-            and not self._alternatives
-            and voices.room(0) > 0
-            and can_run_ahead(voices.main, take, self._settings)
-        )
-
-    def _run_ahead(self, voices: Voices, take: Take) -> Iterator[GenerateEvent]:
-        """Tokens drawn on the device, until `take` ends or its window is full."""
-        most = self._max_tokens - len(take.ids)
-        for choice in run_ahead(voices.main, take, self._tokens, self._settings, max(1, most)):
-            yield from self._take_on(take, choice, None)
-            yield from self._end_if_cancelled(take)
-            if take.finish is not None:
-                return
-
     def _guesses(self, voices: Voices, lanes: Sequence[Take]) -> Sequence[tuple[int, ...]]:
         """What to read ahead for every lane: nothing where takes must know of each other, or there are second opinions."""
         together = self._settings.diversity > 0.0 and len(self._takes) > 1
@@ -224,10 +203,6 @@ class Decoding:
             allowed=self._allowed(take, logits.device),
             taken=[other.ids[here] for other in self._takes[: take.index] if len(other.ids) > here],
         )
-        yield from self._take_on(take, choice, logits)
-
-    def _take_on(self, take: Take, choice: Choice, logits: Tensor | None) -> Iterator[GenerateEvent]:
-        """`choice`, made after `logits`, is the next of `take`, unless that goes back before it."""
         yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
         if choice.token == self._tokens.eos:
             take.end("eos")
@@ -250,17 +225,15 @@ class Decoding:
         if take.finish is not None:
             yield take.done(self._id)
 
-    def _gained(self, take: Take, choice: Choice, logits: Tensor | None) -> Token:
-        """`take` goes on with `choice`, which its sampler has accepted, after `logits` (vocab,), if they are known."""
+    def _gained(self, take: Take, choice: Choice, logits: Tensor) -> Token:
+        """`take` goes on with `choice`, which its sampler has accepted, after `logits` (vocab,)."""
         return Token(
             id=self._id,
             take=take.index,
             text=take.add(choice),
             token=choice.token,
             logprob=choice.logprob,
-            alternatives=()
-            if logits is None or not self._alternatives
-            else likeliest(logits, self._alternatives, self._tokens),
+            alternatives=likeliest(logits, self._alternatives, self._tokens) if self._alternatives else (),
         )
 
     def _end_all(self, finish: Finish) -> Iterator[GenerateEvent]:

@@ -12,13 +12,12 @@ from storyteller.engine.network.device import all_threads, decodes_alone, one_th
 from storyteller.engine.network.weights import parameter_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from torch import Tensor
 
     from storyteller.engine.network.model import Network
-    from storyteller.engine.settings import SamplerSettings
 
 # Rows a prefill reads at once. On a processor 128 lose nothing to 256 (attention's scores stay in the cache)
 # and halve the time until a cancelled prefill stops; a GPU wants more.
@@ -137,26 +136,6 @@ class Lanes:
                 self._trunk.extend(tokens[0]) if self._branches is None else self._branches.extend(tokens)
             )
             return self._network.logits(self._last)
-
-    @property
-    def runs_ahead(self) -> bool:
-        """Whether `write_ahead` can be asked: one lane, on a device that draws its tokens itself."""
-        step = self._network.step
-        return self._branches is None and step is not None and step.ahead(self._trunk) is not None
-
-    def write_ahead(
-        self, ids: Sequence[int], chances: Sequence[float], added: Tensor, settings: SamplerSettings
-    ) -> Iterator[tuple[int, float]]:
-        """Tokens drawn on the device after the lane's and the last of `ids`; grows `ids` no further than its reader does.
-
-        Each comes with its log-probability; the lane then holds all of `ids` as they were when it was asked for.
-        """
-        step = self._network.step
-        ahead = None if step is None else step.ahead(self._trunk)
-        assert ahead is not None  # noqa: S101 - `runs_ahead` was asked
-        for drawn in ahead.write(ids[-1], chances, added, settings):
-            self._trunk.ids.append(ids[-1])
-            yield drawn
 
     def length(self, lane: int) -> int:
         """Tokens of `lane` in the cache, prompt included."""

@@ -96,11 +96,6 @@ class Voices:
         """Whether there is no second opinion."""
         return len(self._lanes) == 1
 
-    @property
-    def main(self) -> Lanes:
-        """The model itself."""
-        return self._lanes[0]
-
     def room(self, lane: int) -> int:
         """Tokens that `lane` can take beside its next one before the window slides."""
         return min(lanes.window - lanes.length(lane) - 1 for lanes in self._lanes)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network import model, step
-    from storyteller.engine.network.cache import Trunk
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.native.engine import NativeEngine
 
@@ -65,9 +64,6 @@ class NativeStep:
         )
         self._low_rank = self._low_ranks(network)
         self._adapter = -1 if self._low_rank is None else 0
-
-    def ahead(self, trunk: Trunk) -> None:
-        """Nothing: logits are where the samplers are."""
 
     def for_network(self, network: model.Network) -> NativeStep | None:
         """The same for `network`, which has other adapters beside the same weights; None where a rank is too large."""

@@ -1,1 +1,0 @@
-"""A decode step for CUDA: Triton kernels, captured as one graph. Absent where Triton is."""
