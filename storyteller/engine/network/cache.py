@@ -87,6 +87,9 @@ class Trunk:
 
     def restart(self, network: Network) -> None:
         """Forget everything and go on with another `network` of the same shape."""
+        if _by_position(network) != _by_position(self._network):
+            self.cache = _room(network, network.config.n_positions)
+            self.keys, self.values = self.cache.keys.unbind(), self.cache.values.unbind()
         self._network = network
         self.ids.clear()
 
@@ -179,7 +182,7 @@ class Branches:
         for row, (start, given, end) in enumerate(zip(starts, tokens, ends, strict=True)):
             self._hidden[row, start : start + len(given)] = hidden[end - len(given) : end]
             self.ids[row].extend(given)
-        if len(hidden) == len(tokens):
+        if all(len(given) == 1 for given in tokens):
             return hidden
         return hidden[torch.tensor([max(0, end - 1) for end in ends], device=hidden.device)]
 
@@ -270,8 +273,12 @@ def _room(network: Network, capacity: int, *, rows: int | None = None) -> Cache:
         rows=rows,
         dtype=network.dtype,
         device=network.device,
-        by_position=network.step is not None and network.step.keys_by_position,
+        by_position=_by_position(network),
     )
+
+
+def _by_position(network: Network) -> bool:
+    return network.step is not None and network.step.keys_by_position
 
 
 def _scores(q: Tensor, keys: Tensor, scale: float, mask: Tensor | None, *, upcast: bool) -> Tensor:
