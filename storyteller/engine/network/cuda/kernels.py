@@ -53,7 +53,7 @@ def embed(command, tokens, positions, x, WIDTH: tl.constexpr, BLOCK: tl.constexp
     tl.store(x + row * WIDTH + columns, said + placed, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["layer"])  # 0, 1 and 16 would be compiled apart
 def product(
     command,
     source,
@@ -71,7 +71,6 @@ def product(
     OUTPUTS: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
-    PADDED: tl.constexpr,
     BITS: tl.constexpr,
     NORM: tl.constexpr,
     BIAS: tl.constexpr,
@@ -94,44 +93,46 @@ def product(
     outputs = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = outputs < OUTPUTS
     kept = tl.minimum(outputs, OUTPUTS - 1)
-    tiles = ()
+    tiles, gains, shifts = (), (), ()
     for chunk in tl.static_range(INPUTS // CHUNK):
         tiles = tiles + (_tile(weight, kept, chunk, INPUTS, CHUNK, BITS),)
+        if NORM:
+            columns = chunk * CHUNK + tl.arange(0, CHUNK)
+            gains = gains + (tl.load(norm_weight + columns),)
+            shifts = shifts + (tl.load(norm_bias + columns),)
     added = tl.zeros((BLOCK,), tl.float32)
     if BIAS:
         added = tl.load(bias + kept).to(tl.float32)
+    if BITS == 8:
+        factor = tl.load(scales + kept)
     if PDL:
         gdc_wait()
     for row in tl.static_range(ROWS):
+        parts = ()
+        for chunk in tl.static_range(INPUTS // CHUNK):
+            columns = chunk * CHUNK + tl.arange(0, CHUNK)
+            parts = parts + (_inputs(source, scores, row, columns, INPUTS, HEADS, HEAD_WIDTH, SPLITS),)
         mean, spread = 0.0, 1.0
         if NORM:
-            mean, spread = _moments(source + row * INPUTS, epsilon, INPUTS, PADDED)
+            mean, spread = _moments(parts, epsilon, INPUTS, CHUNK)
         if BITS == 4:
-            total = tl.zeros((BLOCK,), tl.float32)
+            sums = tl.zeros((BLOCK, CHUNK // 128, 64), tl.float32)
         else:
             sums = tl.zeros((BLOCK, CHUNK), tl.float32)
         for chunk in tl.static_range(INPUTS // CHUNK):
+            part = parts[chunk]
+            if NORM:
+                part = (part - mean) * spread * gains[chunk].to(tl.float32) + shifts[chunk].to(tl.float32)
             if BITS == 4:
-                low = _inputs(
-                    source, scores, norm_weight, norm_bias, mean, spread, row, chunk * CHUNK + _low(CHUNK),
-                    INPUTS, NORM, HEADS, HEAD_WIDTH, SPLITS,
-                )  # fmt: skip
-                high = _inputs(
-                    source, scores, norm_weight, norm_bias, mean, spread, row, chunk * CHUNK + _low(CHUNK) + 64,
-                    INPUTS, NORM, HEADS, HEAD_WIDTH, SPLITS,
-                )  # fmt: skip
-                total += _in_four_bits(tiles[chunk], low, high, scales, kept, chunk, INPUTS, CHUNK, BLOCK)
+                sums += _in_four_bits(tiles[chunk], part, scales, kept, chunk, INPUTS, CHUNK)
             else:
-                columns = chunk * CHUNK + tl.arange(0, CHUNK)
-                part = _inputs(
-                    source, scores, norm_weight, norm_bias, mean, spread, row, columns,
-                    INPUTS, NORM, HEADS, HEAD_WIDTH, SPLITS,
-                )  # fmt: skip
                 sums += tiles[chunk].to(tl.float32) * part[None, :]
-        if BITS != 4:
+        if BITS == 4:
+            total = tl.sum(tl.sum(sums, 2), 1)
+        else:
             total = tl.sum(sums, 1)
         if BITS == 8:
-            total *= tl.load(scales + kept)
+            total *= factor
         total += added
         if SINK == "qkv":
             _to_cache(command, out, total, row, layer, OUTPUTS // 3, BLOCK, HEADS, HEAD_WIDTH, CACHE)
@@ -145,7 +146,7 @@ def product(
             tl.store(target, total.to(out.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["layer"])
 def attention(
     command,
     queries,
@@ -185,7 +186,6 @@ def attention(
         place = place * tl.load(command + BRANCH_CAPACITY)
         own_keys = _address(command + BRANCH_KEYS, CACHE) + place
         own_values = _address(command + BRANCH_KEYS + 1, CACHE) + place
-    query = tl.load(queries + (row * HEADS + head) * WIDTH + columns) * scale
     top = tl.full((), NOTHING, tl.float32)
     mass = tl.full((), 0.0, tl.float32)
     gathered = tl.zeros((WIDTH,), tl.float32)
@@ -202,6 +202,9 @@ def attention(
             where = (places - seen)[:, None] * WIDTH + columns[None, :]
             key += tl.load(own_keys + where, mask=mine, other=0.0)
             value += tl.load(own_values + where, mask=mine, other=0.0)
+        # Nothing can be computed without the query, and no load crosses a barrier: all before are under way together.
+        tl.debug_barrier()
+        query = tl.load(queries + (row * HEADS + head) * WIDTH + columns) * scale
         score = tl.where(inside, tl.sum(key.to(tl.float32) * query[None, :], 1), NOTHING)
         higher = tl.maximum(top, tl.max(score, 0))
         fading = tl.exp(top - higher)
@@ -225,11 +228,12 @@ def final_norm(
         gdc_launch_dependents()
         gdc_wait()
     row = tl.program_id(0)
-    mean, spread = _moments(x + row * WIDTH, epsilon, WIDTH, BLOCK)
     columns = tl.arange(0, BLOCK)
     inside = columns < WIDTH
-    value = (tl.load(x + row * WIDTH + columns, mask=inside, other=0.0) - mean) * spread
-    value = value * tl.load(norm_weight + columns, mask=inside, other=0.0).to(tl.float32)
+    value = tl.load(x + row * WIDTH + columns, mask=inside, other=0.0)
+    value -= tl.sum(value, 0) / WIDTH
+    spread = tl.rsqrt(tl.sum(tl.where(inside, value * value, 0.0), 0) / WIDTH + epsilon)
+    value = value * spread * tl.load(norm_weight + columns, mask=inside, other=0.0).to(tl.float32)
     value += tl.load(norm_bias + columns, mask=inside, other=0.0).to(tl.float32)
     tl.store(hidden + row * WIDTH + columns, value, mask=inside)
     kept = tl.load(command + KEPT_HIDDEN)
@@ -257,41 +261,29 @@ def _tile(weight, outputs, chunk, INPUTS: tl.constexpr, CHUNK: tl.constexpr, BIT
 
 
 @triton.jit
-def _low(CHUNK: tl.constexpr):
-    """The inputs whose weights are the low halves of a chunk's bytes: (CHUNK / 128, 64)."""
-    return tl.arange(0, CHUNK // 128)[:, None] * 128 + tl.arange(0, 64)[None, :]
-
-
-@triton.jit
-def _in_four_bits(
-    tile, low, high, scales, outputs, chunk, INPUTS: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr
-):
-    """One chunk's share of the product (BLOCK,): low and high halves of bytes are neighbouring groups of 64."""
+def _in_four_bits(tile, part, scales, outputs, chunk, INPUTS: tl.constexpr, CHUNK: tl.constexpr):
+    """One chunk's products (n, CHUNK / 128, 64): the low and high halves of bytes are neighbouring groups of 64."""
     pairs: tl.constexpr = CHUNK // 128
     groups: tl.constexpr = INPUTS // 64
+    low, high = tl.split(tl.trans(tl.reshape(part, (pairs, 2, 64)), (0, 2, 1)))  # (pairs, 64) each
     codes = tile.to(tl.int32)
-    low_sums = tl.sum((codes & 15).to(tl.float32) * low[None, :, :], 2)  # (BLOCK, pairs)
-    high_sums = tl.sum((codes >> 4).to(tl.float32) * high[None, :, :], 2)
     group = chunk * (CHUNK // 64) + tl.arange(0, pairs) * 2
-    line = scales + outputs[:, None] * (2 * groups) + group[None, :]
-    share = low_sums * tl.load(line).to(tl.float32) + high_sums * tl.load(line + 1).to(tl.float32)
-    share += tl.sum(low, 1)[None, :] * tl.load(line + groups).to(tl.float32)
-    share += tl.sum(high, 1)[None, :] * tl.load(line + groups + 1).to(tl.float32)
-    return tl.sum(share, 1)
+    line = scales + outputs[:, None, None] * (2 * groups) + group[None, :, None]  # (n, pairs, 1)
+    weight = (codes & 15).to(tl.float32) * tl.load(line).to(tl.float32) + tl.load(line + groups).to(tl.float32)
+    sums = weight * low[None, :, :]
+    line += 1
+    weight = (codes >> 4).to(tl.float32) * tl.load(line).to(tl.float32) + tl.load(line + groups).to(tl.float32)
+    return sums + weight * high[None, :, :]
 
 
 @triton.jit
 def _inputs(
-    source, scores, norm_weight, norm_bias, mean, spread, row: tl.constexpr, columns,
-    INPUTS: tl.constexpr, NORM: tl.constexpr, HEADS: tl.constexpr, HEAD_WIDTH: tl.constexpr, SPLITS: tl.constexpr,
+    source, scores, row: tl.constexpr, columns,
+    INPUTS: tl.constexpr, HEADS: tl.constexpr, HEAD_WIDTH: tl.constexpr, SPLITS: tl.constexpr,
 ):  # fmt: skip
-    """What a product multiplies with: `columns` of a row, float32."""
+    """`columns` of a row, float32; where SPLITS, the parts that attention left, weighed by their scores."""
     if SPLITS == 0:
-        value = tl.load(source + row * INPUTS + columns).to(tl.float32)
-        if NORM:
-            value = (value - mean) * spread * tl.load(norm_weight + columns).to(tl.float32)
-            value += tl.load(norm_bias + columns).to(tl.float32)
-        return value
+        return tl.load(source + row * INPUTS + columns).to(tl.float32)
     else:
         heads = columns // HEAD_WIDTH
         score = scores + row * SPLITS * HEADS + heads
@@ -309,14 +301,16 @@ def _inputs(
 
 
 @triton.jit
-def _moments(x, epsilon, WIDTH: tl.constexpr, PADDED: tl.constexpr):
-    """Mean and inverse deviation of the WIDTH numbers at `x`."""
-    columns = tl.arange(0, PADDED)
-    inside = columns < WIDTH
-    value = tl.load(x + columns, mask=inside, other=0.0)
-    mean = tl.sum(value, 0) / WIDTH
-    away = tl.where(inside, value - mean, 0.0)
-    return mean, tl.rsqrt(tl.sum(away * away, 0) / WIDTH + epsilon)
+def _moments(parts, epsilon, WIDTH: tl.constexpr, CHUNK: tl.constexpr):
+    """Mean and inverse deviation of a row of WIDTH numbers, given in chunks."""
+    sums = tl.zeros((CHUNK,), tl.float32)
+    for chunk in tl.static_range(WIDTH // CHUNK):
+        sums += parts[chunk]
+    mean = tl.sum(sums, 0) / WIDTH
+    squares = tl.zeros((CHUNK,), tl.float32)
+    for chunk in tl.static_range(WIDTH // CHUNK):
+        squares += (parts[chunk] - mean) * (parts[chunk] - mean)
+    return mean, tl.rsqrt(tl.sum(squares, 0) / WIDTH + epsilon)
 
 
 @triton.jit

@@ -106,14 +106,14 @@ class Launches:
     ) -> None:
         weight, scales, bias, bits = operands(part)
         outputs, inputs = out_and_in(part)
-        block = min(cut.block, self._width)
+        block = max(1, cut.block // 2) if rows > 2 else cut.block  # or they do not fit the registers
         kernels.product[(triton.cdiv(outputs, block),)](
             self.command, source, self._scores,
             self.hidden if norm is None else norm.weight, self.hidden if norm is None else norm.bias,
             weight, weight if scales is None else scales, weight if bias is None else bias, out,
             layer, self._network.config.layer_norm_epsilon,
             ROWS=rows, INPUTS=inputs, OUTPUTS=outputs, BLOCK=block, CHUNK=chunk_of(inputs, cut.chunk),
-            PADDED=triton.next_power_of_2(inputs), BITS=bits, NORM=norm is not None, BIAS=bias is not None,
+            BITS=bits, NORM=norm is not None, BIAS=bias is not None,
             SINK=sink, HEADS=self._heads, HEAD_WIDTH=self._width, SPLITS=splits, CACHE=self._cache,
             **self._options(cut.warps),
         )  # fmt: skip

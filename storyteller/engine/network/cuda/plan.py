@@ -32,11 +32,11 @@ class Plan:
         pdl: whether a kernel may start, and load its weights, while the one before it runs.
     """
 
-    attention_in: Cut = Cut(8, 256, 4)
-    attention_out: Cut = Cut(8, 256, 4)
-    mlp_in: Cut = Cut(8, 256, 4)
+    attention_in: Cut = Cut(4, 256, 1)
+    attention_out: Cut = Cut(2, 256, 1)
+    mlp_in: Cut = Cut(4, 256, 1)
     mlp_out: Cut = Cut(2, 1024, 4)
-    head: Cut = Cut(8, 256, 4)
+    head: Cut = Cut(4, 256, 1)
     splits: int = 4
     positions: int = 128
     attention_warps: int = 4
