@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 from storyteller.engine.network.cuda import kernels
-from storyteller.engine.network.cuda.plan import MOST_ROWS, Plan
+from storyteller.engine.network.cuda.plan import HEADER, MOST_ROWS, ROW_SIZE, Plan
 from storyteller.engine.network.cuda.weights import CudaLinear
 from storyteller.engine.network.linear import DenseLinear
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from storyteller.engine.network.model import Network, Norm
 
 _CACHES: Final = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
-HEADER: Final = 8  # numbers of `command` before its rows
-ROW_SIZE: Final = 5
 
 
 class Launches:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-MOST_ROWS = 8  # of one step; more go in several
+MOST_ROWS: Final = 8  # of one step; more go in several
+HEADER: Final = 8  # numbers of a command before its rows; see `step.CudaStep`
+ROW_SIZE: Final = 5
 
 
 @dataclass(frozen=True)

@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from storyteller.engine.network.cuda.plan import MOST_ROWS, Plan
+from storyteller.engine.network.cuda.plan import HEADER, MOST_ROWS, ROW_SIZE, Plan
 from storyteller.engine.network.device import is_out_of_memory
 from storyteller.engine.network.linear import TANH_GELUS
+from storyteller.engine.network.step import Rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
     from contextlib import AbstractContextManager
 
     from torch import Tensor
 
     from storyteller.engine.network import model
     from storyteller.engine.network.cuda.launch import Launches
-    from storyteller.engine.network.step import Cache, Rows
+    from storyteller.engine.network.step import Cache, Draw
 
 _LOG = logging.getLogger(__name__)
 _FLOATS: Final = (torch.float32, torch.bfloat16, torch.float16)
 _NARROWEST, _WIDEST = 16, 128  # heads
 _SLOTS: Final = 16  # commands on their way to the device
+_MOST_GRAPHS: Final = 16
 _HOPPER: Final = (9, 0)
 
 
@@ -46,7 +48,10 @@ class CudaStep:
         self._launches = launches
         self._device = network.device
         self._captures = network.device.type == "cuda"
-        self._graphs: dict[tuple[int, bool, bool], torch.cuda.CUDAGraph] = {}
+        # What was captured stays beside each graph: its tensors must live as long.
+        self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, Callable[[], None]]] = {}
+        self._chance = torch.zeros((), dtype=torch.float64, device=network.device)
+        self._drawn = torch.zeros(2, dtype=torch.float64, device=network.device)
         self._slots = [_Slot(len(launches.command), pinned=self._captures) for _ in range(_SLOTS)]
         self._next = 0
 
@@ -54,16 +59,12 @@ class CudaStep:
         """None: the operators serve adapters."""
         return None
 
-    @property
-    def command(self) -> Tensor:
-        """On the device; see the class."""
-        return self._launches.command
-
     def __call__(self, rows: Rows, trunk: Cache, branches: Cache | None) -> Tensor:
         """Read `rows`, at most `most_rows`: (n, d) hidden states, float32."""
         count = _rounded(len(rows))
-        self.upload(rows, trunk, branches)
-        self._replay(count, branches=branches is not None, head=False)
+        self._upload(rows, trunk, branches)
+        has_branches = branches is not None
+        self._replay((count, has_branches), lambda: self._launches.step(count, branches=has_branches))
         return self._launches.hidden[: len(rows)].clone()
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -76,7 +77,7 @@ class CudaStep:
             pieces.append(self._launches.logits[: len(piece)].clone())
         return torch.cat(pieces)
 
-    def upload(self, rows: Rows, trunk: Cache, branches: Cache | None, *, kept: Tensor | None = None) -> None:
+    def _upload(self, rows: Rows, trunk: Cache, branches: Cache | None, *, kept: Tensor | None = None) -> None:
         """Say what the next step reads; its first row's hidden state goes to `kept` (window, d) float32 too."""
         slot = self._slots[self._next]
         self._next = (self._next + 1) % _SLOTS
@@ -90,29 +91,41 @@ class CudaStep:
         numbers = [*header, *(number for row in per_row for number in row)]
         filling = (0, 0, 0, -1, 0)
         numbers += filling * (_rounded(len(rows)) - len(rows))
-        slot.send(numbers, self.command)
+        slot.send(numbers, self._launches.command)
 
-    def next_logits(self) -> Tensor:
-        """Read the one row of `command`, whose branch is none: its logits (vocab,), float32, until the next call."""
-        self._replay(1, branches=False, head=True)
-        return self._launches.logits[0]
+    def begin(self, token: int, position: int, trunk: Cache, kept: Tensor) -> None:
+        """The next `advance` reads `token` at `position` of `trunk`; hidden states go to `kept` (window, d) float32."""
+        self._upload(Rows.of_trunk([token], position), trunk, None, kept=kept)
 
-    def _replay(self, rows: int, *, branches: bool, head: bool) -> None:
+    def advance(self, draw: Draw, chance: Tensor) -> Tensor:
+        """Read a token and draw the next one, which is read next: (2,) float64, it and its log-probability."""
+        self._chance.copy_(chance)
+
         def enqueue() -> None:
-            self._launches.step(rows, branches=branches)
-            if head:
-                self._launches.head(rows)
+            self._launches.step(1, branches=False)
+            self._launches.head(1)
+            self._drawn.copy_(draw(self._launches.logits[0], self._chance))
+            first = self._launches.command[HEADER : HEADER + ROW_SIZE]
+            first[:1].copy_(self._drawn[:1].clamp(min=0))
+            first[1:3].add_(1)  # position and seen
 
-        key = rows, branches, head
+        self._replay(("ahead", draw.key), enqueue)
+        return self._drawn
+
+    def _replay(self, key: Hashable, enqueue: Callable[[], None]) -> None:
+        """Do what `enqueue` launches, by the graph kept for `key` where there is one or can be one."""
         with self._on_device():
-            if self._captures and key not in self._graphs:
+            kept = self._graphs.pop(key, None)
+            if kept is None and self._captures:
                 graph = self._captured(enqueue)
-                if graph is not None:
-                    self._graphs[key] = graph
-            if key in self._graphs:
-                self._graphs[key].replay()
-            else:
+                kept = None if graph is None else (graph, enqueue)
+            if kept is None:
                 enqueue()
+                return
+            self._graphs[key] = kept  # the last one is the youngest
+            while len(self._graphs) > _MOST_GRAPHS:
+                del self._graphs[next(iter(self._graphs))]
+            kept[0].replay()
 
     def try_once(self) -> None:
         """Launch every kernel for one row, which writes nothing: they are compiled, or it raises what keeps them from it."""
@@ -128,10 +141,12 @@ class CudaStep:
         """The graph of what `enqueue` launches, after doing it once: kernels are compiled at their first use."""
         here = torch.cuda.current_stream(self._device)
         aside = torch.cuda.Stream(self._device)
+        before = self._launches.command.clone()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             enqueue()
         here.wait_stream(aside)
+        self._launches.command.copy_(before)
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
