@@ -108,7 +108,7 @@ class FusedStep(Protocol):
 
 
 @runtime_checkable
-class AheadStep(Protocol):
+class AheadStep(FusedStep, Protocol):
     """A compiled step that can go on by itself: each token it draws on the device is read next, unseen by the host."""
 
     def begin(self, token: int, position: int, trunk: Cache, kept: Tensor) -> None:

@@ -25,9 +25,7 @@ _DEPTH: Final = 4  # steps under way: two keep the device busy, more are for a h
 class Ahead:
     """Steps under way on one trunk. What nobody asks for is not part of the trunk, whatever its cache holds."""
 
-    def __init__(
-        self, step: AheadStep, trunk: Trunk, token: int, draw: DeviceDraw, chances: Tensor
-    ) -> None:
+    def __init__(self, step: AheadStep, trunk: Trunk, token: int, draw: DeviceDraw, chances: Tensor) -> None:
         """Begin by reading `token`; at most a draw for each of `chances` (n,) float64, on the CPU."""
         device = trunk.hidden.device
         self._step, self._trunk, self._draw = step, trunk, draw
@@ -65,7 +63,8 @@ class _Slot:
 
     def __init__(self, device: torch.device) -> None:
         self._numbers = torch.zeros(2, dtype=torch.float64, pin_memory=device.type == "cuda")
-        self._sent = torch.cuda.Event() if device.type == "cuda" else None
+        pinned = device.type == "cuda"
+        self._sent = torch.cuda.Event() if pinned else None  # type: ignore[no-untyped-call] # torch's own gap
 
     def send(self, drawn: Tensor) -> None:
         self._numbers.copy_(drawn, non_blocking=True)

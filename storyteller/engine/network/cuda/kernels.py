@@ -39,7 +39,7 @@ NOTHING = tl.constexpr(float("-inf"))
 
 @triton.jit
 def embed(command, tokens, positions, x, WIDTH: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr):
-    """x (rows, WIDTH) float32: the embedding of each row's token and position. One program a row."""
+    """Fill x (rows, WIDTH) float32: the embedding of each row's token and position. One program a row."""
     if PDL:
         gdc_launch_dependents()
         gdc_wait()
@@ -223,7 +223,7 @@ def final_norm(
     command, x, norm_weight, norm_bias, hidden, epsilon,
     WIDTH: tl.constexpr, BLOCK: tl.constexpr, PDL: tl.constexpr,
 ):  # fmt: skip
-    """hidden (rows, WIDTH) float32: x normalised; kept for row 0 at its place in the trunk too, where asked to."""
+    """Fill hidden (rows, WIDTH) float32: x normalised; kept for row 0 at its place in the trunk too, where asked to."""
     if PDL:
         gdc_launch_dependents()
         gdc_wait()
@@ -269,10 +269,14 @@ def _in_four_bits(tile, part, scales, outputs, chunk, INPUTS: tl.constexpr, CHUN
     codes = tile.to(tl.int32)
     group = chunk * (CHUNK // 64) + tl.arange(0, pairs) * 2
     line = scales + outputs[:, None, None] * (2 * groups) + group[None, :, None]  # (n, pairs, 1)
-    weight = (codes & 15).to(tl.float32) * tl.load(line).to(tl.float32) + tl.load(line + groups).to(tl.float32)
+    weight = (codes & 15).to(tl.float32) * tl.load(line).to(tl.float32) + tl.load(line + groups).to(
+        tl.float32
+    )
     sums = weight * low[None, :, :]
     line += 1
-    weight = (codes >> 4).to(tl.float32) * tl.load(line).to(tl.float32) + tl.load(line + groups).to(tl.float32)
+    weight = (codes >> 4).to(tl.float32) * tl.load(line).to(tl.float32) + tl.load(line + groups).to(
+        tl.float32
+    )
     return sums + weight * high[None, :, :]
 
 

@@ -70,14 +70,16 @@ class CudaStep:
     def logits(self, hidden: Tensor) -> Tensor:
         """Rows (n, d) to float32 logits (n, vocab)."""
         pieces = []
-        for piece in hidden.split(MOST_ROWS):
+        for piece in torch.split(hidden, MOST_ROWS):
             self._launches.hidden[: len(piece)] = piece
             with self._on_device():
                 self._launches.head(_rounded(len(piece)))
             pieces.append(self._launches.logits[: len(piece)].clone())
         return torch.cat(pieces)
 
-    def _upload(self, rows: Rows, trunk: Cache, branches: Cache | None, *, kept: Tensor | None = None) -> None:
+    def _upload(
+        self, rows: Rows, trunk: Cache, branches: Cache | None, *, kept: Tensor | None = None
+    ) -> None:
         """Say what the next step reads; its first row's hidden state goes to `kept` (window, d) float32 too."""
         slot = self._slots[self._next]
         self._next = (self._next + 1) % _SLOTS
@@ -140,7 +142,7 @@ class CudaStep:
     def _captured(self, enqueue: Callable[[], None]) -> torch.cuda.CUDAGraph | None:
         """The graph of what `enqueue` launches, after doing it once: kernels are compiled at their first use."""
         here = torch.cuda.current_stream(self._device)
-        aside = torch.cuda.Stream(self._device)
+        aside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call] # torch's own gap
         before = self._launches.command.clone()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
@@ -163,7 +165,7 @@ class _Slot:
 
     def __init__(self, size: int, *, pinned: bool) -> None:
         self._numbers = torch.zeros(size, dtype=torch.int64, pin_memory=pinned)
-        self._sent = torch.cuda.Event() if pinned else None
+        self._sent = torch.cuda.Event() if pinned else None  # type: ignore[no-untyped-call] # torch's own gap
 
     def send(self, numbers: list[int], command: Tensor) -> None:
         if self._sent is not None:

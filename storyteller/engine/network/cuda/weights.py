@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from storyteller.engine.network.quantise import Codes
 
 GROUP: Final = 64  # inputs to a scale and a minimum in four bits
-PAIR: Final = 2 * GROUP  # inputs to 64 bytes: a byte's low half is of the first group, its high half of the second
+PAIR: Final = (
+    2 * GROUP
+)  # inputs to 64 bytes: a byte's low half is of the first group, its high half of the second
 
 
 class CudaLinear:
