@@ -131,7 +131,7 @@ class Core:
         )
         work = _work_for(request, model, takes, prompt, cancel)
         with one_thread():  # for the samplers; the lanes use more
-            yield from self._surviving(work, takes, model, request, prompt)
+            yield from self._surviving(work, model, request, prompt)
         cancelled = any(take.finish == "cancelled" for take in takes)
         yield Done(
             id=request.id,
@@ -260,7 +260,6 @@ class Core:
     def _surviving(
         self,
         work: Decoding | Searching,
-        takes: list[Take],
         model: LoadedModel,
         request: Generate,
         prompt: Prompt,
@@ -277,8 +276,6 @@ class Core:
                 if not is_out_of_memory(error):
                     raise
                 self._fall_back(model, error)
-                for take in takes:
-                    take.sampler.move(model.network.device)
                 yield Notice(id=request.id, message=TO_PROCESSOR)
             else:
                 return
@@ -315,7 +312,6 @@ def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float
                 model.tokens,
                 prompt_ids=prompt.ids,
                 seed=first + index,
-                device=model.network.device,
             ),
             model.tokens,
             request.stop,

@@ -87,6 +87,9 @@ class Trunk:
 
     def restart(self, network: Network) -> None:
         """Forget everything and go on with another `network` of the same shape."""
+        if _by_position(network) != _by_position(self._network):
+            self.cache = _room(network, network.config.n_positions)
+            self.keys, self.values = self.cache.keys.unbind(), self.cache.values.unbind()
         self._network = network
         self.ids.clear()
 
@@ -265,8 +268,12 @@ def _room(network: Network, capacity: int, *, rows: int | None = None) -> Cache:
         rows=rows,
         dtype=network.dtype,
         device=network.device,
-        by_position=network.step is not None and network.step.keys_by_position,
+        by_position=_by_position(network),
     )
+
+
+def _by_position(network: Network) -> bool:
+    return network.step is not None and network.step.keys_by_position
 
 
 def _scores(q: Tensor, keys: Tensor, scale: float, mask: Tensor | None, *, upcast: bool) -> Tensor:

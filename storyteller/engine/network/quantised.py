@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 import torch
 
+from storyteller.engine.network.cuda import weights as cuda_weights
 from storyteller.engine.network.linear import DenseLinear, activate
 from storyteller.engine.network.native.weights import NativeLinear
 from storyteller.engine.network.quantise import dequantise
@@ -36,6 +38,8 @@ def quantised_linear(
             return TorchInt8Linear(codes, bias)
         if codes.bits == 4 and tiles.outputs % 64 == 0 and tiles.inputs % tiles.group == 0:
             return TorchInt4Linear(codes, bias)
+    if device.type == "cuda" and find_spec("triton") is not None and cuda_weights.fits(codes):
+        return cuda_weights.CudaLinear(codes, bias, device, dtype)
     return DenseLinear(dequantise(codes, dtype).to(device), bias)
 
 

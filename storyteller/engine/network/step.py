@@ -6,12 +6,12 @@ A network without such a step is run operator by operator, with the same results
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from torch import Tensor
 
@@ -104,6 +104,35 @@ class FusedStep(Protocol):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Rows (n, d) after the final norm, at most `worthwhile`, to float32 logits (n, vocab)."""
+        ...
+
+
+@runtime_checkable
+class AheadStep(FusedStep, Protocol):
+    """A compiled step that can go on by itself: each token it draws on the device is read next, unseen by the host."""
+
+    def begin(self, token: int, position: int, trunk: Cache, kept: Tensor) -> None:
+        """The next `advance` reads `token` at `position` of `trunk`; hidden states go to `kept` (window, d) float32."""
+        ...
+
+    def advance(self, draw: Draw, chance: Tensor) -> Tensor:
+        """Read a token, draw the next one by a `chance` (float64 scalar): (2,) float64, it and its log-probability.
+
+        The next call overwrites it. Nothing here waits for the device.
+        """
+        ...
+
+
+class Draw(Protocol):
+    """From logits (vocab,) float32 and a uniform number to (2,) float64, a token and its log-probability."""
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for draws that draw the same."""
+        ...
+
+    def __call__(self, logits: Tensor, chance: Tensor) -> Tensor:
+        """Operators on the device alone, the same ones every time."""
         ...
 
 

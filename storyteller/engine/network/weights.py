@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from storyteller.engine.model_folder import expected_hash, has_pickles, weight_files
+from storyteller.engine.network.cuda.step import cuda_step
 from storyteller.engine.network.few_bits import HEAD
 from storyteller.engine.network.linear import linear
 from storyteller.engine.network.model import Block, Network, Norm
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.model_config import ModelConfig
     from storyteller.engine.network.native.engine import NativeEngine
+    from storyteller.engine.network.step import FusedStep
 
 _PREFIXES: Final = ("transformer.", "")
 _DTYPES: Final = frozenset({"F64", "F32", "F16", "BF16"})
@@ -47,7 +49,7 @@ def load_network(
 ) -> Generator[float, None, Network]:
     """Read the model in `folder` to where `placement` says; yields the fraction done, returns the network.
 
-    With `native`, few rows will go through its compiled step; with `few_bits`, its products are those.
+    Few rows will go through a compiled step: with `native` its own, on CUDA Triton's. With `few_bits`, its products are those.
 
     Raises:
         ModelError: a file is missing or damaged, or holds something else than `config` says.
@@ -57,7 +59,13 @@ def load_network(
         files = WeightFiles(folder, stack, packed=native is None)
         files.check(expected_shapes(config))
         network = yield from _assemble(files, config, placement, few_bits)
-    return network if native is None else replace(network, step=native_step(native, network))
+    return replace(network, step=_step_for(network, native))
+
+
+def _step_for(network: Network, native: NativeEngine | None) -> FusedStep | None:
+    if network.device.type == "cuda":
+        return cuda_step(network)
+    return None if native is None else native_step(native, network)
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

@@ -15,6 +15,7 @@ from storyteller.engine.sampling.guidance import adapter_contrast, guidance
 from storyteller.engine.sampling.history import History
 from storyteller.engine.sampling.loops import LONGEST_PERIOD, find_loop
 from storyteller.engine.sampling.mirostat import first_bound, next_bound
+from storyteller.engine.sampling.on_device import LOWEST, DeviceDraw, can_draw
 from storyteller.engine.sampling.phrases import PhraseGuard
 from storyteller.engine.sampling.pipeline import adjusted, candidates, cut
 from storyteller.engine.sampling.rules import resolve
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _DRY_STEP: Final = 0.8  # what a loop adds to DRY's multiplier
 _LONGEST_INDENTATION: Final = 48  # tokens; GPT-2 has one for every blank
-_LOWEST: Final = -1e4  # a log-probability that JSON can carry, for a token forced against the model
 
 
 class Choice(Struct, frozen=True):
@@ -139,7 +139,14 @@ class TakeSampler:
         token = self._choose(scores)
         if token is None:
             token = self._last_resort(logits, allowed)
-        return Choice(token, max(float(logits[token]) - log_total, _LOWEST))
+        return Choice(token, max(float(logits[token]) - log_total, LOWEST))
+
+    def on_device(self, unused: Sequence[int], device: torch.device) -> DeviceDraw | None:
+        """The same draw for `device`, where the next token depends on logits and chance alone; `unused` ids are none."""
+        left_behind = self._left_behind.get(self._size)
+        if left_behind or self._history.dry_multiplier or not can_draw(self._settings):
+            return None
+        return DeviceDraw(self._settings, unused, device)
 
     def accept(self, token: int) -> None:
         """`token` is the take's next: the one sampled, or another."""
@@ -181,10 +188,6 @@ class TakeSampler:
         del self._bounds[len(self._bounds) - tokens :]
         self._drawn = self._found = None
         self._left_behind = {at: left for at, left in self._left_behind.items() if at <= size}
-
-    def move(self, device: torch.device | str) -> None:
-        """Logits come from `device` from now on: the model left another that ran out of memory."""
-        self._rules = resolve(self._settings, self._tokenizer, device)
 
     @property
     def held_back(self) -> int:

@@ -94,6 +94,10 @@ class Decoding:
                 yield from self._retire_ended(voices, lanes)
                 if not lanes:
                     return
+                if len(lanes) == 1:
+                    yield from self._run_ahead(voices, lanes[0], opening)
+                    if lanes[0].finish is not None:
+                        continue
                 guesses = self._guesses(voices, lanes)
                 tokens = [[take.ids[-1], *guess] for take, guess in zip(lanes, guesses, strict=True)]
                 rows = voices.step(tokens, self._cancel)
@@ -190,6 +194,48 @@ class Decoding:
         if self._speculation is not None:
             self._speculation.fared(lane, right, len(guess))
 
+    def _run_ahead(
+        self, voices: Voices, take: Take, opening: Sequence[dict[str, Tensor]]
+    ) -> Iterator[GenerateEvent]:
+        """The tokens of the only take as the device draws them, where its settings and the network's step allow that.
+
+        Leaves it ended, or with one token not read yet: when the window is full, the take went back, or a draw is the
+        host's. Chance goes on as if each token had been drawn here.
+        """
+        most = min(voices.room_ahead, self._max_tokens - len(take.ids))
+        if most < 1 or self._alternatives or take.still_typed:
+            return
+        draw = take.sampler.on_device(self._tokens.unused, voices.device)
+        if draw is None:
+            return
+        before = take.sampler.generator.get_state()
+        chances = torch.rand(most, generator=take.sampler.generator, dtype=torch.float64)
+        ahead = voices.run_ahead(take.ids[-1], draw, chances)
+        take.sampler.generator.set_state(before)
+        while take.finish is None:
+            yield from self._end_if_cancelled(take)
+            choice = None if take.finish is not None else ahead.next()
+            if choice is None:
+                return
+            if draw.is_chance:
+                uniform(take.sampler.generator)
+            held = len(take.ids)
+            yield from self._accept(take, choice, None)
+            if take.finish is None and len(take.ids) <= held:
+                yield from self._resume_after_rewind(voices, take, held, opening)
+                return
+
+    def _resume_after_rewind(
+        self, voices: Voices, take: Take, held: int, opening: Sequence[dict[str, Tensor]]
+    ) -> Iterator[GenerateEvent]:
+        """After `take`, whose lane holds its first `held` tokens, went back: leaves it as `_go_on` does."""
+        left = len(take.ids)
+        known = tuple(take.ids) == self._tail[:left]
+        keep = left if known else left - 1
+        voices.drop(0, held - keep, take.ids[:keep])
+        if known:
+            yield from self._go_on(voices, take, 0, [opening[left]], (), opening)
+
     def _choose(self, take: Take, row: dict[str, Tensor]) -> Iterator[GenerateEvent]:
         """Sample a token after `row`, logits (vocab,) by voice: the take gains it, ends, or goes back."""
         logits = row["main"]
@@ -203,6 +249,10 @@ class Decoding:
             allowed=self._allowed(take, logits.device),
             taken=[other.ids[here] for other in self._takes[: take.index] if len(other.ids) > here],
         )
+        yield from self._accept(take, choice, logits)
+
+    def _accept(self, take: Take, choice: Choice, logits: Tensor | None) -> Iterator[GenerateEvent]:
+        """`choice` was drawn after `logits` (vocab,), which only alternatives need: `take` gains it, ends, or goes back."""
         yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
         if choice.token == self._tokens.eos:
             take.end("eos")
@@ -225,7 +275,7 @@ class Decoding:
         if take.finish is not None:
             yield take.done(self._id)
 
-    def _gained(self, take: Take, choice: Choice, logits: Tensor) -> Token:
+    def _gained(self, take: Take, choice: Choice, logits: Tensor | None) -> Token:
         """`take` goes on with `choice`, which its sampler has accepted, after `logits` (vocab,)."""
         return Token(
             id=self._id,
@@ -233,8 +283,13 @@ class Decoding:
             text=take.add(choice),
             token=choice.token,
             logprob=choice.logprob,
-            alternatives=likeliest(logits, self._alternatives, self._tokens) if self._alternatives else (),
+            alternatives=self._likeliest(logits),
         )
+
+    def _likeliest(self, logits: Tensor | None) -> tuple[Alternative, ...]:
+        if logits is None or not self._alternatives:
+            return ()
+        return likeliest(logits, self._alternatives, self._tokens)
 
     def _end_all(self, finish: Finish) -> Iterator[GenerateEvent]:
         for take in self._takes:

@@ -9,7 +9,9 @@ import torch
 
 from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.device import all_threads, decodes_alone, one_thread
+from storyteller.engine.network.step import AheadStep
 from storyteller.engine.network.weights import parameter_count
+from storyteller.engine.writing.ahead import Ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network.model import Network
+    from storyteller.engine.sampling.on_device import DeviceDraw
 
 # Rows a prefill reads at once. On a processor 128 lose nothing to 256 (attention's scores stay in the cache)
 # and halve the time until a cancelled prefill stops; a GPU wants more.
@@ -136,6 +139,23 @@ class Lanes:
                 self._trunk.extend(tokens[0]) if self._branches is None else self._branches.extend(tokens)
             )
             return self._network.logits(self._last)
+
+    @property
+    def room_ahead(self) -> int:
+        """Tokens that the one lane can take on by itself; 0 where it cannot, or there are several."""
+        if self._branches is not None or not isinstance(self._network.step, AheadStep):
+            return 0
+        return self.window - len(self._trunk.ids)
+
+    @torch.inference_mode()
+    def run_ahead(self, token: int, draw: DeviceDraw, chances: Tensor) -> Ahead:
+        """Let the one lane go on by itself from `token`, a draw for each of `chances` (n,) float64, of which there is `room_ahead`.
+
+        The lane holds what was read up to the last result asked for, and nothing after it.
+        """
+        step = self._network.step
+        assert isinstance(step, AheadStep)  # noqa: S101 - `room_ahead` says so
+        return Ahead(step, self._trunk, token, draw, chances)
 
     def length(self, lane: int) -> int:
         """Tokens of `lane` in the cache, prompt included."""

@@ -60,7 +60,8 @@ class Speculation:
 
     def fared(self, lane: int, right: int, guessed: int) -> None:
         """`right` of `lane`'s `guessed` tokens were what its take went on with."""
-        self.judgement.fared(self._sizes[lane], right, guessed, len(self._sizes))
+        if self._sizes:  # else no pass was asked for
+            self.judgement.fared(self._sizes[lane], right, guessed, len(self._sizes))
 
     def _guesser(self, take: int) -> Guesser:
         if self._prompt is None:

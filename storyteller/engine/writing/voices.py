@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
     from storyteller.engine.cancel import CancelSignal
     from storyteller.engine.prompt.context import Prompt
+    from storyteller.engine.sampling.on_device import DeviceDraw
+    from storyteller.engine.writing.ahead import Ahead
     from storyteller.engine.writing.lanes import Lanes
 
 
 class Voices:
     """The model the takes come from and, where the settings ask, its second opinions: all read the same tokens.
+
+    Logits come to the processor, where samplers run: one wait for the device a token, instead of one for every number
+    that a sampler looks at.
 
     Attributes:
         tail: the usual spelling of the word the prompts break off in, which all are shown after their prompts.
@@ -58,7 +63,7 @@ class Voices:
         for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
             ids = (*prompt.ids, *self.tail)
             lanes.show(ids, lambda: cancel.all_cancelled)
-            rows.append(lanes.logits_after(len(prompt.ids), len(ids)))
+            rows.append(lanes.logits_after(len(prompt.ids), len(ids)).cpu())
         return self._by_position(rows)
 
     def split(self, kept: Sequence[int], room: int) -> None:
@@ -87,7 +92,7 @@ class Voices:
         for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
             if max(map(lanes.length, range(len(tokens)))) >= lanes.window:
                 lanes.slide(prompt.fixed, block_of(lanes.window), lambda: cancel.all_cancelled)
-            rows.append(lanes.decode_several(tokens))
+            rows.append(lanes.decode_several(tokens).cpu())
         positions = iter(self._by_position(rows))
         return [[next(positions) for _ in given] for given in tokens]
 
@@ -99,6 +104,15 @@ class Voices:
     def room(self, lane: int) -> int:
         """Tokens that `lane` can take beside its next one before the window slides."""
         return min(lanes.window - lanes.length(lane) - 1 for lanes in self._lanes)
+
+    @property
+    def room_ahead(self) -> int:
+        """Tokens that a single lane can take on by itself; 0 where it cannot, or second opinions are asked for."""
+        return self._lanes[0].room_ahead if len(self._lanes) == 1 else 0
+
+    def run_ahead(self, token: int, draw: DeviceDraw, chances: Tensor) -> Ahead:
+        """As `Lanes.run_ahead`."""
+        return self._lanes[0].run_ahead(token, draw, chances)
 
     def drop(self, lane: int, count: int, left: Sequence[int]) -> None:
         """Take `count` tokens off `lane`, which leaves it `left` after the prompt."""
