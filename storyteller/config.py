@@ -47,6 +47,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=1024, description="Processor threads for the model; 0 chooses.")
     ] = 0
 
+    speculate: Annotated[
+        bool,
+        Meta(description="Guess tokens ahead where that is faster. The text is the same with and without."),
+    ] = True
+
     # what Tab asks for
 
     genre: Annotated[

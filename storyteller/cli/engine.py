@@ -74,6 +74,7 @@ def open_core(
         device=chosen.device,
         dtype=chosen.dtype,
         threads=chosen.threads,
+        speculate=chosen.speculate,
     )
     core = Core()
     try:

@@ -117,6 +117,7 @@ class Core:
         model = self.opened
         if not 1 <= request.takes <= MOST_TAKES:
             raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
+        model.refresh()
         prompt = self._prompt_of(request, model)
         takes = _takes(request, model, prompt, started)
         asked = (*prompt.ids, *prompt.tail)

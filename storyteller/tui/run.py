@@ -135,6 +135,7 @@ def _load(settings: Settings) -> Load:
         device=settings.device,
         dtype=settings.dtype,
         threads=settings.threads,
+        speculate=settings.speculate,
     )
 
 

@@ -11,8 +11,10 @@ import torch
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.native.step import NativeStep, native_step
+from storyteller.engine.settings import SamplerSettings
+from storyteller.engine.writing import loaded
 from storyteller.engine.writing.lanes import Lanes
-from tests.stubs.tiny_gpt2 import close, open_network, write_adapter
+from tests.stubs.tiny_gpt2 import Room, close, open_network, takes_of, write_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,3 +171,21 @@ def test_a_rank_beyond_the_steps_room_leaves_the_operators(
     adapter = load_adapter(write_adapter(tmp_path / "a", network.config, rank=256), network.config)
     assert mix(network, [(adapter, 1.0)] * 4).step is not None
     assert mix(network, [(adapter, 1.0)] * 5).step is None
+
+
+def test_a_small_model_writes_by_operators_until_the_step_is_compiled(
+    tiny_model: Path, native: NativeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[NativeEngine] = []
+    monkeypatch.setattr(loaded, "native_engine", lambda *_, **__: compiled[0] if compiled else None)
+    monkeypatch.setattr(loaded, "native_failure", lambda: None)
+    room = Room(tiny_model)
+    asked: dict[str, Any] = {"settings": SamplerSettings(temperature=0.0), "max_tokens": 10}
+    before = takes_of(room.generate("The sea", **asked))[0].text
+    assert room.core.opened.network.step is None
+    compiled.append(native)
+    assert takes_of(room.generate("The sea", **asked))[0].text == before
+    assert isinstance(room.core.opened.network.step, NativeStep)
+    network = room.core.opened.network
+    room.generate("The sea", **asked)
+    assert room.core.opened.network is network

@@ -15,7 +15,7 @@ from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.device import decodes_alone, on_processor, one_thread, place, release_memory
 from storyteller.engine.network.few_bits import FewBits, calibration_text
 from storyteller.engine.network.model_config import load_config
-from storyteller.engine.network.native.engine import native_engine
+from storyteller.engine.network.native.engine import native_engine, native_failure
 from storyteller.engine.network.quantised_cache import cache_path
 from storyteller.engine.network.weights import load_network, parameter_count
 from storyteller.engine.prompt.tokens import load_tokens
@@ -67,6 +67,7 @@ class LoadedModel:
         self.placement: Placement = place(device, dtype, self.parameters)
         self._dtype = dtype
         self._network: Network | None = None
+        self._awaits_step = False
         self._lanes: dict[str, Lanes] = {}
         self._adapter_folders = find_adapters(found.path)
         self._adapters: dict[str, Adapter] = {}
@@ -105,7 +106,16 @@ class LoadedModel:
         if self.placement.device.type != "cpu":
             return None
         small = decodes_alone(self.placement.device, self.parameters) and self.placement.bits is None
-        return native_engine(torch.get_num_threads(), wait=not small)
+        native = native_engine(torch.get_num_threads(), wait=not small)
+        self._awaits_step = native is None and native_failure() is None
+        return native
+
+    def refresh(self) -> None:
+        """Read a small model again, in a tenth of a second, once the step that it did not wait for is compiled."""
+        if self._awaits_step and native_engine(torch.get_num_threads(), wait=False) is not None:
+            self.forget()
+            for _ in self.open():
+                pass
 
     def to_processor(self) -> None:
         """Let go of the device and read the weights again for the processor.
