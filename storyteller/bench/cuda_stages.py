@@ -14,6 +14,7 @@ from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.cuda.plan import Cut, Plan
 from storyteller.engine.network.cuda.weights import CudaLinear
 from storyteller.engine.network.linear import DenseLinear
+from storyteller.engine.network.model import Block, Norm
 from storyteller.engine.network.quantise import GROUP, Codes
 from storyteller.engine.network.step import AheadStep, Rows
 from storyteller.engine.sampling.on_device import DeviceDraw
@@ -33,11 +34,62 @@ _SHOWN: Final = 24  # kernels of a profile
 
 
 @torch.inference_mode()
-def step_difference(network: Network, rows: int, *, branches: bool) -> float:
-    """How far the step's logits are from the operators', over the norm of the operators': two tokens a row."""
+def differences(network: Network, rows: int, *, branches: bool) -> tuple[float, float]:
+    """How far the logits of the step, and of the operators, are from those in float32, over the norm of these.
+
+    Two tokens a row are read. Both round, the operators after each of them.
+
+    Raises:
+        TypeError: there is no step.
+    """
+    if network.step is None:
+        raise TypeError("the network has no step")
+    exact = _logits(_in_float32(network), rows, branches=branches)
     by_step = _logits(network, rows, branches=branches)
     by_operators = _logits(replace(network, step=None), rows, branches=branches)
-    return float((by_step - by_operators).norm() / by_operators.norm())
+    return _off(by_step, exact), _off(by_operators, exact)
+
+
+def _off(logits: Tensor, exact: Tensor) -> float:
+    return float((logits - exact).norm() / exact.norm())
+
+
+def _in_float32(network: Network) -> Network:
+    """The same numbers in float32, for the operators."""
+
+    def wide(part: Linear) -> DenseLinear:
+        plain = _plain(part)
+        return DenseLinear(plain.weight.float(), None if plain.bias is None else plain.bias.float())
+
+    def wide_norm(norm: Norm) -> Norm:
+        return Norm(norm.weight.float(), norm.bias.float())
+
+    blocks = tuple(
+        Block(
+            norm_1=wide_norm(block.norm_1),
+            attention_in=wide(block.attention_in),
+            attention_out=wide(block.attention_out),
+            norm_2=wide_norm(block.norm_2),
+            mlp_in=wide(block.mlp_in),
+            mlp_out=wide(block.mlp_out),
+        )
+        for block in network.blocks
+    )
+    return replace(
+        network,
+        token_embedding=network.token_embedding.float(),
+        position_embedding=network.position_embedding.float(),
+        blocks=blocks,
+        norm=wide_norm(network.norm),
+        head=wide(network.head),
+        step=None,
+    )
+
+
+def _plain(part: Linear) -> DenseLinear:
+    if type(part) is not DenseLinear:
+        raise TypeError(f"plain weights are needed, not a {type(part).__name__}")
+    return part
 
 
 def _logits(network: Network, rows: int, *, branches: bool) -> Tensor:
@@ -130,11 +182,10 @@ def in_few_bits(network: Network, bits: int) -> Network:
     """`network` with random products in `bits`, each in memory of its own, and no step; the head in eight."""
 
     def few(part: Linear, wanted: int) -> CudaLinear:
-        if not isinstance(part, DenseLinear):
-            raise TypeError(f"only plain weights can be replaced, not a {type(part).__name__}")
-        outputs, inputs = part.weight.shape
+        plain = _plain(part)
+        outputs, inputs = plain.weight.shape
         codes = _random_codes(outputs, inputs, wanted, network.device)
-        return CudaLinear(codes, part.bias, network.device, network.dtype)
+        return CudaLinear(codes, plain.bias, network.device, network.dtype)
 
     blocks = tuple(
         replace(
@@ -167,7 +218,8 @@ def transformers_seconds(shape: str, device: str, *, context: int, tokens: int =
     n_embd, n_layer, n_head = SHAPES[shape]
     config = GPT2Config(vocab_size=VOCABULARY, n_embd=n_embd, n_layer=n_layer, n_head=n_head)
     with torch.device(device):
-        model = GPT2LMHeadModel(config).bfloat16().train(mode=False)
+        model = GPT2LMHeadModel(config).bfloat16()
+    model.train(mode=False)
     ids = torch.tensor([prompt_ids(context, VOCABULARY)], device=device)
     mask = torch.ones_like(ids)
 
