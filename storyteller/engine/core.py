@@ -229,16 +229,15 @@ class Core:
 
     def _open(self, model: LoadedModel, request_id: str) -> Iterator[Loading | Notice]:
         """Read the weights; where the device has no room for them, for the processor."""
-        notes = list(model.placement.notes)
+        notes = model.placement.notes
         try:
             for fraction in model.open():
-                yield Loading(id=request_id, stage="reading the weights", fraction=fraction)
+                yield Loading(id=request_id, stage=model.stage, fraction=fraction)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             self._fall_back(model, error)
-            notes.append(TO_PROCESSOR)
-        for note in notes:
+        for note in dict.fromkeys((*notes, *model.placement.notes)):  # opening may have added some
             yield Notice(id=request_id, message=note)
 
     def _warm_up(self, model: LoadedModel) -> None:

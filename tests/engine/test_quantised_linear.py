@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from storyteller.engine.network.native.engine import NativeEngine
 
 CPU = torch.device("cpu")
-SHAPES = [(64, 64), (192, 128), (16, 32), (1, 1), (37, 60), (400, 70), (130, 97), (65, 256)]  # outputs, inputs
+SHAPES = [
+    (64, 64),
+    (192, 128),
+    (16, 32),
+    (1, 1),
+    (37, 60),
+    (400, 70),
+    (130, 97),
+    (65, 256),
+]  # outputs, inputs
 ROWS = [1, 2, 5, 8, 9, 16, 17, 33, 70]
 
 

@@ -147,11 +147,11 @@ def test_a_device_without_room_for_the_weights(folder: Path, monkeypatch: pytest
     original = weights.load_network
     tried: list[str] = []
 
-    def reluctant(path: Path, config: Any, placement: Placement, native: Any = None) -> Any:
+    def reluctant(path: Path, config: Any, placement: Placement, *others: Any) -> Any:
         tried.append(placement.device.type)
         if placement.device.type == "cuda":
             raise torch.OutOfMemoryError(NO_MEMORY)
-        return (yield from original(path, config, placement, native))
+        return (yield from original(path, config, placement, *others))
 
     monkeypatch.setattr(loaded, "load_network", reluctant)
     monkeypatch.setattr(loaded, "place", lambda *_: Placement(torch.device("cuda"), torch.float16))
@@ -162,6 +162,21 @@ def test_a_device_without_room_for_the_weights(folder: Path, monkeypatch: pytest
     assert isinstance(ready, Ready)
     assert (ready.device, ready.dtype) == ("cpu", "float32")
     assert takes_of(room.generate("The sea"))
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("int8", 8), ("int4", 4)])
+def test_few_bits_stay_few_on_the_processor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, bits: int
+) -> None:
+    room = Room(folder, dtype=dtype)
+    expected = takes_of(room.generate("The old sea", settings=PLAIN))
+    model = pretend_a_gpu(room)
+    fail_on(monkeypatch, Trunk, "extend", {2})
+    room.core.opened.forget()
+    events = room.generate("The old sea", settings=PLAIN)
+    assert messages(events) == [TO_PROCESSOR]
+    assert (model.placement.device.type, model.placement.bits) == ("cpu", bits)
+    assert takes_of(events)[0].ids == expected[0].ids
 
 
 def test_no_room_for_the_weights_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
