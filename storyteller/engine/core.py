@@ -238,7 +238,7 @@ class Core:
             if not is_out_of_memory(error):
                 raise
             self._fall_back(model, error)
-        for note in dict.fromkeys((*notes, *model.placement.notes)):
+        for note in dict.fromkeys((*notes, *model.placement.notes)):  # opening may have added some
             yield Notice(id=request_id, message=note)
 
     def _warm_up(self, model: LoadedModel) -> None:

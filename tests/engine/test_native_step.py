@@ -182,7 +182,8 @@ def test_a_small_model_writes_by_operators_until_the_step_is_compiled(
     room = Room(tiny_model)
     asked: dict[str, Any] = {"settings": SamplerSettings(temperature=0.0), "max_tokens": 10}
     before = takes_of(room.generate("The sea", **asked))[0].text
-    assert room.core.opened.network.step is None
+    plain = room.core.opened.network
+    assert plain.step is None
     compiled.append(native)
     assert takes_of(room.generate("The sea", **asked))[0].text == before
     assert isinstance(room.core.opened.network.step, NativeStep)

@@ -164,6 +164,21 @@ def test_a_device_without_room_for_the_weights(folder: Path, monkeypatch: pytest
     assert takes_of(room.generate("The sea"))
 
 
+@pytest.mark.parametrize(("dtype", "bits"), [("int8", 8), ("int4", 4)])
+def test_few_bits_stay_few_on_the_processor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: Any, bits: int
+) -> None:
+    room = Room(folder, dtype=dtype)
+    expected = takes_of(room.generate("The old sea", settings=PLAIN))
+    model = pretend_a_gpu(room)
+    fail_on(monkeypatch, Trunk, "extend", {2})
+    room.core.opened.forget()
+    events = room.generate("The old sea", settings=PLAIN)
+    assert messages(events) == [TO_PROCESSOR]
+    assert (model.placement.device.type, model.placement.bits) == ("cpu", bits)
+    assert takes_of(events)[0].ids == expected[0].ids
+
+
 def test_no_room_for_the_weights_anywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> Iterator[float]:
         yield 0.5

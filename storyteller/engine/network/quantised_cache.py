@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from storyteller.disk import sync_file
 from storyteller.paths import cache_dir, private_dir
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = 1  # of tiles, and of how codes are chosen
 _ALIGNED: Final = 64  # bytes: a vector's loads never cross two lines of the processor's cache
+_ABANDONED_S: Final = 3600
 _MOST_BYTES: Final = 8_000_000_000  # of all models together; the ones not opened for longest go
 
 
@@ -53,10 +56,17 @@ def store(path: Path, tensors: dict[str, Tensor]) -> str | None:
             if missing:
                 save_file(tensors, target, metadata={"pad": " " * missing})
             target.chmod(0o600)
+            _sync(target)
             target.replace(path)
     except (SafetensorError, OSError) as error:
         return f"The model's weights in few bits could not be kept for the next start: {error}."
     return None
+
+
+def _sync(path: Path) -> None:
+    """Wait for the disk: a file whose name outlives a power cut and whose data does not would pass for whole."""
+    with path.open("rb") as stream:
+        sync_file(stream.fileno())
 
 
 def _data_begins(path: Path) -> int:
@@ -67,7 +77,9 @@ def _data_begins(path: Path) -> int:
 def _make_room(folder: Path, needed: int) -> None:
     """Let the files opened longest ago go, and what a run that was killed left behind."""
     for left in folder.glob("storing-*"):
-        shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:  # else another process is writing it
+                shutil.rmtree(left, ignore_errors=True)
     files = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime)
     total = needed + sum(file.stat().st_size for file in files)
     for file in files:

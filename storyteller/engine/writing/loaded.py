@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _MIXES: Final = 4  # networks with adapters kept ready; each costs its low-rank products
 _STRONGEST: Final = 16.0
-_READING: Final = "reading the weights"
+READING: Final = "reading the weights"
 TO_PROCESSOR: Final = "The device has no memory left, so the model goes on on the processor, more slowly."
 
 
@@ -44,7 +44,7 @@ class LoadedModel:
 
     Attributes:
         placement: where it runs; `to_processor` changes it.
-        stage: what `open` is at.
+        stage: what `open` is at, for the writer who waits.
         speculates: whether tokens are guessed ahead.
         judgement: how guesses fared so far.
     """
@@ -58,13 +58,14 @@ class LoadedModel:
         """
         self.found = found
         self.speculates = speculates
-        self.stage = _READING
+        self.stage = READING
         self.judgement = Judgement()
         self.config = load_config(found.path)
         self.tokens = load_tokens(found.path, vocab_size=self.config.vocab_size, eos=self.config.eos)
         self.parameters = parameter_count(self.config)
         self.hash = model_hash(found.path)
         self.placement: Placement = place(device, dtype, self.parameters)
+        self.stage = READING
         self._dtype = dtype
         self._network: Network | None = None
         self._awaits_step = False
@@ -83,6 +84,8 @@ class LoadedModel:
         alone = decodes_alone(self.placement.device, self.parameters)
         native = self._native()
         few_bits = self._few_bits(native)
+        making = few_bits is not None and not few_bits.is_stored
+        self.stage = f"making {self.placement.bits}-bit weights, once" if making else READING
         with one_thread() if alone and few_bits is None else nullcontext():
             self._network = yield from load_network(
                 self.found.path, self.config, self.placement, native, few_bits
@@ -98,7 +101,6 @@ class LoadedModel:
         text = calibration_text() if bits == 4 else ""
         path = cache_path(self.hash, bits)
         few_bits = FewBits(self.config, self.placement, native, path, self.tokens.encode(text))
-        self.stage = _READING if few_bits.is_stored else f"making {bits}-bit weights, once"
         return few_bits
 
     def _native(self) -> NativeEngine | None:
