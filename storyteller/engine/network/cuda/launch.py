@@ -104,7 +104,7 @@ class Launches:
     ) -> None:
         weight, scales, bias, bits = operands(part)
         outputs, inputs = out_and_in(part)
-        block = max(1, cut.block // 2) if rows > 2 else cut.block  # or they do not fit the registers
+        block = max(1, cut.block // 2) if rows > 1 else cut.block  # two rows of four outputs spill 40 registers
         kernels.product[(triton.cdiv(outputs, block),)](
             self.command, source, self._scores,
             self.hidden if norm is None else norm.weight, self.hidden if norm is None else norm.bias,
