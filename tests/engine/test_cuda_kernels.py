@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from storyteller.engine.network.cache import Branches, Trunk
-from storyteller.engine.network.cuda.plan import Cut, Plan
+from storyteller.engine.network.cuda.plan import HEADER, ROW_SIZE, Cut, Plan
 from storyteller.engine.network.cuda.step import cuda_step
 from storyteller.engine.network.cuda.weights import CudaLinear, fits
 from storyteller.engine.network.linear import DenseLinear
 from storyteller.engine.network.model import PARTS
 from storyteller.engine.network.quantise import dequantise, quantise_4, quantise_8
 from storyteller.engine.protocol import Token
+from storyteller.engine.sampling.on_device import UNDECIDED, DeviceDraw
 from storyteller.engine.settings import SamplerSettings
 from tests.stubs.tiny_gpt2 import Room, close, open_network, random_tensors
 
@@ -31,6 +32,8 @@ pytest.importorskip("triton", reason="Triton is not installed")
 if os.environ.get("TRITON_INTERPRET") != "1":
     pytest.skip("Triton's interpreter is off: set TRITON_INTERPRET=1", allow_module_level=True)
 
+from storyteller.engine.network.cuda.draw import kernel_draw
+
 WIDE = Cut(16, 256, 1)  # few programs: the interpreter runs them one by one
 PLAN = Plan(WIDE, WIDE, WIDE, WIDE, WIDE, splits=2, positions=16, pdl=False)
 
@@ -40,18 +43,13 @@ def dense(network: Network) -> Network:
     weights = random_tensors(network.config)
     blocks = []
     for index, block in enumerate(network.blocks):
-        name = f"h.{index}."
-        blocks.append(
-            replace(
-                block,
-                **{  # type: ignore[arg-type] # fields that are products
-                    field: DenseLinear(
-                        weights[f"{name}{part}.weight"].t().contiguous(), weights[f"{name}{part}.bias"]
-                    )
-                    for field, part in zip(FIELDS, PARTS, strict=True)
-                },
+        parts: dict[str, Any] = {
+            field: DenseLinear(
+                weights[f"h.{index}.{part}.weight"].t().contiguous(), weights[f"h.{index}.{part}.bias"]
             )
-        )
+            for field, part in zip(FIELDS, PARTS, strict=True)
+        }
+        blocks.append(replace(block, **parts))
     return replace(network, blocks=tuple(blocks), head=DenseLinear(weights["wte.weight"], None))
 
 
@@ -69,13 +67,22 @@ def in_few_bits(network: Network, bits: int) -> tuple[Network, Network]:
         return few, DenseLinear(dequantise(codes), part.bias)
 
     def blocks(which: int) -> tuple[Block, ...]:
-        return tuple(
-            replace(block, **{field: both(getattr(block, field))[which] for field in FIELDS})  # type: ignore[arg-type] # as above
-            for block in network.blocks
-        )
+        made: list[dict[str, Any]] = [
+            {field: both(getattr(block, field))[which] for field in FIELDS} for block in network.blocks
+        ]
+        return tuple(replace(block, **parts) for block, parts in zip(network.blocks, made, strict=True))
 
     few, floats = both(network.head)
     return replace(network, blocks=blocks(0), head=few), replace(network, blocks=blocks(1), head=floats)
+
+
+def in_half(block: Block, dtype: torch.dtype) -> Block:
+    """`block` with products of `dtype`."""
+    parts: dict[str, Any] = {}
+    for field in FIELDS:
+        part = getattr(block, field)
+        parts[field] = DenseLinear(part.weight.to(dtype), part.bias.to(dtype))
+    return replace(block, **parts)
 
 
 def stepped(network: Network) -> Network:
@@ -137,20 +144,53 @@ def test_half_precision_is_near(make_model: Callable[..., Path], dtype: torch.dt
         whole,
         token_embedding=whole.token_embedding.to(dtype),
         position_embedding=whole.position_embedding.to(dtype),
-        blocks=tuple(
-            replace(
-                block,
-                **{  # type: ignore[arg-type] # fields that are products
-                    field: DenseLinear(part.weight.to(dtype), part.bias.to(dtype))
-                    for field in FIELDS
-                    if isinstance(part := getattr(block, field), DenseLinear) and part.bias is not None
-                },
-            )
-            for block in whole.blocks
-        ),
+        blocks=tuple(in_half(block, dtype) for block in whole.blocks),
     )
     hidden, wanted = Trunk(stepped(half)).extend([3, 4]), Trunk(whole).extend([3, 4])
     assert (hidden - wanted).norm() / wanted.norm() < 0.02
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SamplerSettings(top_k=40, banned_tokens=(3,), loop_guard=False),
+        SamplerSettings(top_k=64, temperature=0.7, logit_bias={7: 2.0}, loop_guard=False),
+        SamplerSettings(top_k=20, top_p=0.8, min_p=0.05, temperature=1.5, loop_guard=False),
+        SamplerSettings(top_k=20, top_p=0.0, loop_guard=False),
+        SamplerSettings(method="greedy", banned_tokens=(5, 6), loop_guard=False),
+    ],
+)
+@pytest.mark.parametrize("vocab", [400, 3000])
+def test_a_draw_by_kernels_is_the_one_by_operators(settings: SamplerSettings, vocab: int) -> None:
+    by_operators = DeviceDraw(settings, (vocab - 1, vocab - 2), torch.device("cpu"))
+    by_kernels = kernel_draw(by_operators, vocab)
+    assert by_kernels is not None
+    generator = torch.Generator().manual_seed(0)
+    drawn, command = torch.zeros(2, dtype=torch.float64), torch.zeros(HEADER + ROW_SIZE, dtype=torch.int64)
+    for step in range(1, 9):
+        logits = 3 * torch.randn(vocab, generator=generator)
+        chance = torch.rand((), generator=generator, dtype=torch.float64)
+        wanted = by_operators(logits, chance)
+        by_kernels.enqueue(logits, chance, drawn, command)
+        assert drawn[0] == wanted[0]
+        assert drawn[1] == pytest.approx(float(wanted[1]), abs=1e-5)
+        assert command[HEADER:].tolist() == [int(wanted[0]), step, step, 0, 0]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_kernels_leave_to_the_host_what_operators_leave(number: float) -> None:
+    draw = DeviceDraw(SamplerSettings(top_k=5, loop_guard=False), (), torch.device("cpu"))
+    kernels = kernel_draw(draw, 400)
+    assert kernels is not None
+    drawn, command = torch.zeros(2, dtype=torch.float64), torch.zeros(HEADER + ROW_SIZE, dtype=torch.int64)
+    logits = (
+        torch.full((400,), number)
+        if number < 0
+        else torch.zeros(400).index_fill(0, torch.tensor([9]), number)
+    )
+    kernels.enqueue(logits, torch.tensor(0.5, dtype=torch.float64), drawn, command)
+    assert drawn[0] == UNDECIDED
+    assert command[HEADER] == 0
 
 
 def test_a_take_is_the_plain_one(make_model: Callable[..., Path], plain: Network) -> None:
@@ -184,5 +224,4 @@ def test_shapes_without_kernels_are_the_operators(
 
 def test_packed_weights_are_the_operators(make_model: Callable[..., Path]) -> None:
     network = open_network(make_model(n_embd=48, n_head=3, n_layer=2, n_inner=80))
-    blocks = tuple(replace(block, mlp_in=cast("Linear", object())) for block in network.blocks)
-    assert cuda_step(replace(network, blocks=blocks), PLAN) is None
+    assert cuda_step(network, PLAN) is None

@@ -55,6 +55,7 @@ class DeviceDraw:
     """The draw of one kind of settings for one vocabulary.
 
     Attributes:
+        settings: what it was made for.
         key: equal for draws that draw the same.
         is_chance: whether it uses up a uniform number.
     """
@@ -62,7 +63,7 @@ class DeviceDraw:
     def __init__(self, settings: SamplerSettings, unused: Sequence[int], device: torch.device) -> None:
         """`settings` must pass `can_draw`; `unused` are ids that stand for no token."""
         bias = sorted(settings.logit_bias.items())
-        self._settings = settings
+        self.settings = settings
         self._unused = torch.tensor(unused, dtype=torch.int64, device=device)
         self._banned = torch.tensor(sorted(set(settings.banned_tokens)), dtype=torch.int64, device=device)
         self._bias_ids = torch.tensor([token for token, _ in bias], dtype=torch.int64, device=device)
@@ -90,9 +91,16 @@ class DeviceDraw:
         logprob = (logits.gather(0, token) - log_total).clamp(min=LOWEST)
         return torch.cat((torch.where(settled, token, UNDECIDED).double(), logprob.double()))
 
+    def offsets(self, vocab: int) -> tuple[Tensor, Tensor]:
+        """(vocab,) float32 that makes scores of logits when added, -inf for what is banned, and (vocab,) bool: ids in use."""
+        device = self._banned.device
+        biased = logit_bias(torch.zeros(vocab, device=device), self._bias_ids, self._bias)
+        used = torch.ones(vocab, dtype=torch.bool, device=device).index_fill(0, self._unused, value=False)
+        return ban_tokens(biased, self._banned), used
+
     def _drawn(self, scores: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
         """The token (1,) and whether it is the one that the host would draw (1,)."""
-        settings = self._settings
+        settings = self.settings
         most = scores.amax()
         settled = torch.isfinite(most).view(1)
         ids = None

@@ -58,7 +58,6 @@ class LoadedModel:
         """
         self.found = found
         self.speculates = speculates
-        self.stage = READING
         self.judgement = Judgement()
         self.config = load_config(found.path)
         self.tokens = load_tokens(found.path, vocab_size=self.config.vocab_size, eos=self.config.eos)
@@ -100,8 +99,7 @@ class LoadedModel:
             return None
         text = calibration_text() if bits == 4 else ""
         path = cache_path(self.hash, bits)
-        few_bits = FewBits(self.config, self.placement, native, path, self.tokens.encode(text))
-        return few_bits
+        return FewBits(self.config, self.placement, native, path, self.tokens.encode(text))
 
     def _native(self) -> NativeEngine | None:
         """The compiled step for where the model runs. A small model does not wait for it to be compiled."""

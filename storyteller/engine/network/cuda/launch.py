@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 
 from storyteller.engine.network.cuda import kernels
+from storyteller.engine.network.cuda.draw import KernelDraw, kernel_draw
 from storyteller.engine.network.cuda.plan import HEADER, MOST_ROWS, ROW_SIZE, Plan
 from storyteller.engine.network.cuda.weights import CudaLinear
 from storyteller.engine.network.linear import DenseLinear
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from storyteller.engine.network.cuda.plan import Cut
     from storyteller.engine.network.linear import Linear
     from storyteller.engine.network.model import Network, Norm
+    from storyteller.engine.network.step import Draw
 
 _CACHES: Final = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16}
 
@@ -82,6 +84,10 @@ class Launches:
         """The logits of the first `rows` of `hidden`."""
         self._product(rows, self._network.head, self._plan.head, self.hidden, self.logits, "store")
 
+    def draw(self, draw: Draw) -> KernelDraw | None:
+        """`draw` by kernels, where it has some."""
+        return kernel_draw(draw, self._network.config.vocab_size)
+
     def _attention(self, rows: int, layer: int, scale: float, *, branches: bool) -> None:
         kernels.attention[(self._plan.splits, self._heads, rows)](
             self.command, self._queries, self._gathered, self._scores, layer, scale,
@@ -104,7 +110,9 @@ class Launches:
     ) -> None:
         weight, scales, bias, bits = operands(part)
         outputs, inputs = out_and_in(part)
-        block = max(1, cut.block // 2) if rows > 1 else cut.block  # two rows of four outputs spill 40 registers
+        block = (
+            max(1, cut.block // 2) if rows > 1 else cut.block
+        )  # two rows of four outputs spill 40 registers
         kernels.product[(triton.cdiv(outputs, block),)](
             self.command, source, self._scores,
             self.hidden if norm is None else norm.weight, self.hidden if norm is None else norm.bias,

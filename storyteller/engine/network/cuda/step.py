@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network import model
+    from storyteller.engine.network.cuda.draw import KernelDraw
     from storyteller.engine.network.cuda.launch import Launches
     from storyteller.engine.network.step import Cache, Draw
 
@@ -30,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 _FLOATS: Final = (torch.float32, torch.bfloat16, torch.float16)
 _NARROWEST, _WIDEST = 16, 128  # heads
 _SLOTS: Final = 16  # commands on their way to the device
-_MOST_GRAPHS: Final = 16
+_MOST_GRAPHS: Final = 16  # of draws: each kind of settings has one
 _HOPPER: Final = (9, 0)
 _SLACK, _SLACK_EXACT = 0.05, 1e-3  # of the operators' hidden states: in half precision, and in float32
 
@@ -51,8 +52,10 @@ class CudaStep:
         self._launches = launches
         self._device = network.device
         self._captures = network.device.type == "cuda"
-        # What was captured stays beside each graph: its tensors must live as long.
-        self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, Callable[[], None]]] = {}
+        self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
+        self._work: dict[
+            Hashable, Callable[[], None]
+        ] = {}  # of draws; their tensors live as long as their graphs
         self._chance = torch.zeros((), dtype=torch.float64, device=network.device)
         self._drawn = torch.zeros(2, dtype=torch.float64, device=network.device)
         self._slots = [_Slot(len(launches.command), pinned=self._captures) for _ in range(_SLOTS)]
@@ -105,32 +108,39 @@ class CudaStep:
     def advance(self, draw: Draw, chance: Tensor) -> Tensor:
         """Read a token and draw the next one, which is read next: (2,) float64, it and its log-probability."""
         self._chance.copy_(chance)
-
-        def enqueue() -> None:
-            self._launches.step(1, branches=False)
-            self._launches.head(1)
-            self._drawn.copy_(draw(self._launches.logits[0], self._chance))
-            first = self._launches.command[HEADER : HEADER + ROW_SIZE]
-            first[:1].copy_(self._drawn[:1].clamp(min=0))
-            first[1:3].add_(1)  # position and seen
-
-        self._replay(("ahead", draw.key), enqueue)
+        key = "ahead", draw.key
+        if key not in self._work:
+            if len(self._work) >= _MOST_GRAPHS:
+                self._work.clear()
+                self._graphs.clear()
+            kernels = self._launches.draw(draw)
+            self._work[key] = lambda: self._enqueue_ahead(draw, kernels)
+        self._replay(key, self._work[key])
         return self._drawn
+
+    def _enqueue_ahead(self, draw: Draw, kernels: KernelDraw | None) -> None:
+        self._launches.step(1, branches=False)
+        self._launches.head(1)
+        logits, command = self._launches.logits[0], self._launches.command
+        if kernels is not None:
+            kernels.enqueue(logits, self._chance, self._drawn, command)
+            return
+        self._drawn.copy_(draw(logits, self._chance))
+        first = command[HEADER : HEADER + ROW_SIZE]
+        first[:1].copy_(self._drawn[:1].clamp(min=0))
+        first[1:3].add_(1)  # position and seen
 
     def _replay(self, key: Hashable, enqueue: Callable[[], None]) -> None:
         """Do what `enqueue` launches, by the graph kept for `key` where there is one or can be one."""
         with self._on_device():
-            kept = self._graphs.pop(key, None)
-            if kept is None and self._captures:
+            if key not in self._graphs and self._captures:
                 graph = self._captured(enqueue)
-                kept = None if graph is None else (graph, enqueue)
-            if kept is None:
+                if graph is not None:
+                    self._graphs[key] = graph
+            if key in self._graphs:
+                self._graphs[key].replay()
+            else:
                 enqueue()
-                return
-            self._graphs[key] = kept  # the last one is the youngest
-            while len(self._graphs) > _MOST_GRAPHS:
-                del self._graphs[next(iter(self._graphs))]
-            kept[0].replay()
 
     def try_once(self) -> None:
         """Launch every kernel for one row, which writes nothing: they are compiled, or it raises what keeps them from it."""
