@@ -57,7 +57,8 @@ def timed(cost: float, lanes: int = 1) -> Judgement:
     """A judge who has seen that a row more costs `cost` of a pass."""
     judge = Judgement()
     judge.passed(lanes, lanes, 1.0)
-    judge.passed(lanes + 2, lanes, 1.0 + 2 * cost)
+    for _ in range(9):
+        judge.passed(lanes + 2, lanes, 1.0 + 2 * cost)
     return judge
 
 
@@ -89,9 +90,45 @@ def test_right_guesses_make_longer_ones_and_wrong_ones_end_them() -> None:
     assert judge.worth(2, LONGEST, 1) > 0  # the text may repeat itself by now
 
 
+def test_a_pass_that_was_held_up_says_little() -> None:
+    judge = Judgement()
+    judge.passed(1, 1, 1.0)
+    judge.passed(3, 1, 50.0)
+    assert judge.worth(4, LONGEST, 1) > 0
+
+
+def test_few_are_guessed_until_the_cost_is_known() -> None:
+    judge = Judgement()
+    assert judge.worth(4, LONGEST, 1) == 0  # there is nothing yet to compare a pass with
+    judge.passed(1, 1, 1.0)
+    assert judge.worth(4, LONGEST, 1) == 2
+    assert timed(0.02).worth(4, LONGEST, 1) > 2
+
+
+def test_dear_rows_are_tried_again() -> None:
+    judge = timed(1.0)
+    assert judge.worth(4, LONGEST, 1) == 0
+    for _ in range(400):
+        judge.passed(1, 1, 1.0)
+    assert judge.worth(4, LONGEST, 1) == 2
+
+
+def test_a_text_that_repeated_itself_leaves_little_credit_to_the_next() -> None:
+    judge = timed(0.1)
+    for _ in range(500):
+        judge.passed(8, 1, 1.7)
+        judge.fared(4, 7, 7, 1)
+    wasted = 0.0
+    while count := judge.worth(4, LONGEST, 1):
+        judge.passed(1 + count, 1, 1.0 + 0.1 * count)
+        judge.fared(4, 0, count, 1)
+        wasted += 0.1 * count
+    assert wasted <= 2.0 + 0.1 * LONGEST + 0.2
+
+
 @given(st.lists(st.tuples(st.sampled_from([2, 3, 4]), st.booleans()), max_size=300))
 def test_what_wrong_guesses_cost_is_bounded(story: list[tuple[int, bool]]) -> None:
-    judge, cost, passes, wasted = timed(0.1), 0.1, 2, 0.0
+    judge, cost, passes, wasted = timed(0.1), 0.1, 10, 0.0
     for size, lucky in story:
         count = judge.worth(size, LONGEST, 1)
         right = count if lucky and size == 4 else 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections import Counter
+from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +15,7 @@ from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.protocol import Done, Notice, Rewound, TakeDone, Token
 from storyteller.engine.settings import SamplerSettings, StopRules
 from storyteller.engine.writing.draft import Judgement
+from storyteller.engine.writing.lanes import Lanes
 from storyteller.engine.writing.speculation import Speculation
 from tests.stubs.tiny_gpt2 import Room
 
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from storyteller.engine.writing.take import Take
 
 SONG = "The sea, the old sea, and the old man. " * 3
+SAMPLES = 1000
 SETTINGS: dict[str, SamplerSettings] = {
     "greedy": SamplerSettings(temperature=0.0, loop_guard=False),
     "loops are left": SamplerSettings(temperature=0.0, rewind_budget=200),
@@ -139,6 +145,53 @@ def test_a_second_opinion_goes_without_guesses(room: Room) -> None:
     assert room.core.opened.judgement.guessed == 0
 
 
+def test_every_text_is_as_likely_as_the_model_says(make_model: Callable[..., Path]) -> None:
+    room = Room(make_model(n_positions=256))
+    room.core.opened.judgement = Eager()
+    allowed, vocabulary = (5, 6, 7), room.core.opened.config.vocab_size
+    settings = SamplerSettings(
+        temperature=3.0,
+        banned_tokens=tuple(token for token in range(vocabulary) if token not in allowed),
+        loop_guard=False,
+    )
+    prompt = (0, *random.Random(6).choices(allowed, k=40))  # every pair is in it, so that all is guessed
+    asked: dict[str, Any] = {"ids": prompt, "takes": 4, "settings": settings, "max_tokens": 5}
+    counts = Counter(
+        take.ids[:3]
+        for seed in range(0, SAMPLES, 4)
+        for take in room.generate(**asked, seed=seed)
+        if isinstance(take, TakeDone)
+    )
+    judgement = room.core.opened.judgement
+    assert judgement.guessed / 8 < judgement.right < judgement.guessed * 7 / 8
+    expected = {
+        ids: SAMPLES * likelihood(room, prompt, ids, allowed, settings.temperature)
+        for ids in product(allowed, repeat=3)
+    }
+    common = [ids for ids in expected if expected[ids] >= 5.0]
+    pairs = [(counts[ids], expected[ids]) for ids in common]
+    rest = SAMPLES - sum(due for _, due in pairs)
+    if rest >= 5.0:
+        pairs.append((SAMPLES - sum(seen for seen, _ in pairs), rest))
+    distance = sum((seen - due) ** 2 / due for seen, due in pairs)
+    degrees = len(pairs) - 1
+    assert degrees > 8
+    assert distance < degrees + 3.1 * math.sqrt(
+        2 * degrees
+    )  # a fair sampler passes, but for one in a thousand or so
+
+
+def likelihood(
+    room: Room, prompt: tuple[int, ...], ids: tuple[int, ...], allowed: tuple[int, ...], temperature: float
+) -> float:
+    """The chance of `ids` after `prompt` where only `allowed` tokens may come, from the network alone."""
+    lanes = Lanes(room.core.opened.network, 0)
+    lanes.show((*prompt, *ids))
+    rows = lanes.logits_after(len(prompt), len(prompt) + len(ids) - 1)[:, list(allowed)] / temperature
+    chances = rows.double().softmax(-1)
+    return math.prod(float(chances[place, allowed.index(token)]) for place, token in enumerate(ids))
+
+
 def test_it_can_be_switched_off(tiny_model: Path) -> None:
     room = Room(tiny_model, speculate=False)
     room.core.opened.judgement = Eager()
@@ -155,10 +208,12 @@ def test_a_cancelled_request_ends(room: Room) -> None:
 
 
 def test_time_is_taken_by_the_clock_that_is_given() -> None:
-    moments = iter([0.0, 1.0, 10.0, 11.3])
+    moments = iter([0.0, 1.0, *[10.0, 11.3] * 9])
     take = SimpleNamespace(index=0, ids=[7])
     speculation = Speculation([1, 2, 3], Judgement(), clock=lambda: next(moments))
-    for guesses in ([()], [(4, 5)]):
+    alone: list[tuple[int, ...]] = [()]
+    guessed: list[tuple[int, ...]] = [(4, 5)]
+    for guesses in (alone, *[guessed] * 9):
         assert speculation.guesses([cast("Take", take)], [5]) == [()]
         speculation.passed(guesses)
     assert speculation.judgement.cost(1) == pytest.approx(0.15)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from storyteller.engine.network.native.build import find_compiler
 from storyteller.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def place(device: str, dtype: Dtype, parameters: int) -> Placement:
     """
     chosen, notes = _choose_device(device)
     bits = _BITS.get(dtype)
-    if dtype == "auto" and chosen.type == "cpu" and parameters >= _SMALL:
+    if dtype == "auto" and chosen.type == "cpu" and parameters >= _SMALL and _has_products_in_few_bits():
         bits = 8  # half the bytes of bfloat16, and perplexity a thousandth higher
     number = _DTYPES.get(dtype) or _best_dtype(chosen, parameters)
     return Placement(chosen, number, notes, bits)
@@ -180,6 +181,11 @@ def _best_dtype(device: torch.device, parameters: int) -> torch.dtype:
                 torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
             )  # no public question
             return torch.bfloat16 if fast and parameters >= _SMALL else torch.float32
+
+
+def _has_products_in_few_bits() -> bool:
+    """Whether the processor multiplies weights in eight bits faster than floats: compiled here, or by torch in bfloat16."""
+    return find_compiler() is not None or torch.cpu._is_avx512_bf16_supported()  # no public question
 
 
 def _usable_cores() -> int:

@@ -10,6 +10,7 @@ probability of it); Saxena 2023 (prompt look-up).
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
@@ -24,11 +25,17 @@ _HOPES: Final = {4: 0.8, 3: 0.6, 2: 0.3}  # how often a guess is right, before a
 _FORGETTING: Final = 0.92  # of what was seen, at each guess
 _PATIENCE: Final = 0.995  # of what was seen, at each token without a guess: a text may begin to repeat itself
 _WEIGHT: Final = 3.0  # guesses that the hopes count for
-_WASTE: Final = 0.01  # of all passes: what wrong guesses may cost before nothing more is guessed
-_LOAN: Final = 0.5  # passes that may be wasted at the start
+_INCOME: Final = 0.01  # what a pass adds to the credit that wrong guesses are paid from, in passes
+_LOAN: Final = 0.5  # the credit at the start
+_MOST_CREDIT: Final = 2.0  # however well guesses fared: the next text may be another
 _COST: Final = 0.1  # of a row more, in passes, before it was measured
+_DOUBT: Final = 2  # measured costs that `_COST` counts for: one pass that was held up says little
+_FIRST: Final = 2  # guesses at once until the cost is known
 _MARGIN: Final = 1.5  # a guess must be so many times likelier than it has to be
 _KEPT: Final = 15  # passes whose times are remembered
+_AGAIN: Final = (
+    20  # passes without a guess after which a measured cost is forgotten, so that dear rows are tried again
+)
 
 
 class Lookup:
@@ -54,15 +61,16 @@ class Guesser:
             list[tuple[tuple[int, ...], int | None]]
         ] = []  # by token: what its entries replaced
 
-    def follow(self, ids: Sequence[int]) -> None:
+    def follow(self, ids: list[int]) -> None:
         """The take is `ids` now: it gained some tokens, or went back first."""
-        start = len(self._prompt.ids)
-        same = 0
-        for mine, theirs in zip(self._ids[start:], ids, strict=False):
-            if mine != theirs:
-                break
-            same += 1
-        while len(self._ids) > start + same:
+        own = self._ids[len(self._prompt.ids) :]
+        same = len(own)
+        if (
+            own != ids[:same]
+        ):  # lists are compared in microseconds; only a take that went back is looked through
+            pairs = zip(own, ids, strict=False)
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        for _ in own[same:]:
             self._forget_last()
         for token in ids[same:]:
             self._append(token)
@@ -106,7 +114,7 @@ class Guesser:
 
 
 class Judgement:
-    """How many guesses are worth their cost, by how the last ones fared. One for all takes of a request.
+    """How many guesses are worth their cost, by how the last ones fared. One for all requests to a model.
 
     Attributes:
         guessed, right: tokens so far.
@@ -116,24 +124,31 @@ class Judgement:
         self.guessed = self.right = 0
         self._right = dict.fromkeys(_SIZES, 0.0)
         self._wrong = dict.fromkeys(_SIZES, 0.0)
-        self._passes = 0
-        self._balance = 0.0  # passes saved less passes' worth of rows read in vain
+        self._credit = _LOAN  # passes' worth of rows that may be read in vain
+        self._since = 0  # passes since the last with guesses
         self._single: dict[int, deque[float]] = {}  # by number of takes: seconds of passes without guesses
         self._extra: dict[int, deque[float]] = {}  # of those with, seconds for each guess more
 
     def cost(self, lanes: int) -> float:
         """What one more row costs, in passes of one row for each of `lanes` takes."""
-        if lanes not in self._single or lanes not in self._extra:
+        extra = self._extra.get(lanes)
+        if not extra:
             return _COST
-        return min(1.0, max(0.02, median(self._extra[lanes]) / median(self._single[lanes])))
+        single = median(self._single[lanes])
+        costs = [seconds / single for seconds in extra]
+        return min(1.0, max(0.02, median([*costs, *[_COST] * _DOUBT])))
 
     def worth(self, size: int, most: int, lanes: int) -> int:
         """How many guesses to read after a match of `size` tokens, at most `most`, for one of `lanes` takes.
 
         A right guess saves its take a pass, which is the `lanes`-th part of what passes are made for.
         """
-        if self._balance < -(_LOAN + _WASTE * self._passes):
+        if (
+            self._credit < 0.0 or lanes not in self._single
+        ):  # what nothing was compared with cannot be measured
             return 0
+        if len(self._extra.get(lanes, ())) <= _DOUBT:
+            most = min(most, _FIRST)
         chance, count = self.chance(size), 0
         reached, least = chance, _MARGIN * self.cost(lanes) * lanes
         while count < most and reached > least:
@@ -148,10 +163,15 @@ class Judgement:
 
     def passed(self, rows: int, lanes: int, seconds: float) -> None:
         """A pass over `rows` tokens of `lanes` takes took so long."""
-        self._passes += 1
+        self._credit = min(_MOST_CREDIT, self._credit + _INCOME)
         if rows == lanes:
             self._single.setdefault(lanes, deque(maxlen=_KEPT)).append(seconds)
-        elif lanes in self._single:
+            self._since += 1
+            if self._since % _AGAIN == 0 and self._extra.get(lanes):
+                self._extra[lanes].popleft()
+            return
+        self._since = 0
+        if lanes in self._single:
             more = max(0.0, seconds - median(self._single[lanes])) / (rows - lanes)
             self._extra.setdefault(lanes, deque(maxlen=_KEPT)).append(more)
 
@@ -164,6 +184,6 @@ class Judgement:
             return
         self.guessed += guessed
         self.right += right
-        self._balance += right / lanes - guessed * self.cost(lanes)
+        self._credit = min(_MOST_CREDIT, self._credit + right / lanes - guessed * self.cost(lanes))
         self._right[size] = self._right[size] * _FORGETTING + right
         self._wrong[size] = self._wrong[size] * _FORGETTING + (right < guessed)
