@@ -1,122 +1,266 @@
-"""What guessing ahead gains, and that it never costs: the same texts with and without, by turns, in one process."""
+"""What guessing ahead brings: the model's own texts, repetitive and not, continued with and without by turns in one run."""
 
 from __future__ import annotations
 
 import json
 import statistics
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from storyteller.engine.cancel import CancelSignal
-from storyteller.engine.core import Core
-from storyteller.engine.protocol import Context, Generate, Load, Token
+from storyteller.bench.figures import Bound
+from storyteller.engine.presets import find_preset
 from storyteller.engine.settings import SamplerSettings, StopRules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
 
-REPETITIVE_BOUND: Final = 1.5
-WORST_BOUND: Final = 0.95
-_REFRAIN: Final = (
-    "The bell rang once, and nobody came.\nThe bell rang twice, and nobody came.\n"
-    "The bell rang three times, and nobody came.\n"
-) * 4
-_LIST: Final = "- a loaf of bread\n- a loaf of cheese\n- a loaf of butter\n" * 6
-_OPENING: Final = "The old lighthouse keeper opened the door and"
-_CASES: Final = (  # name, repetitive, prompt, temperature
-    ("a refrain, greedy", True, _REFRAIN, 0.0),
-    ("a list, temperature 0.3", True, _LIST, 0.3),
-    ("prose, temperature 0.8", False, _OPENING, 0.8),
-    ("prose, temperature 1", False, _OPENING, 1.0),
-)
+    from storyteller.engine.core import Core
+
+LEAST_REPETITIVE: Final = 1.5  # times the tokens a second without
+LEAST_ANY: Final = 0.95
+_STANZA: Final = 32  # tokens of a refrain
+_REFRAINS: Final = 4
+_BEGUN: Final = 128  # tokens the model wrote before what is timed
 
 
-class Gain(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of text: tokens a second of all takes with and without guesses, and the median ratio of the rounds."""
+@dataclass(frozen=True)
+class Kind:
+    """A kind of text.
+
+    Attributes:
+        begun: the settings with which the model writes what stands before the caret.
+        refrain: whether that is the beginning of it again and again.
+        settings: with which it is continued.
+    """
+
+    name: str
+    begun: SamplerSettings
+    settings: SamplerSettings
+    refrain: bool = False
+    repetitive: bool = False
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of text and number of takes.
+
+    Attributes:
+        without, with_guesses: tokens a second of all takes together, after the first token.
+        ratio: of the two; in medians the median of the rounds' ratios.
+        guessed: guesses read for each token written.
+        right: the part of them that the takes went on with.
+        same: whether every take was the same with and without.
+    """
 
     text: str
     repetitive: bool
     takes: int
-    tokens_per_s: float
     without: float
+    with_guesses: float
     ratio: float
-    right: float  # share of guesses that were
-
-    @property
-    def passes(self) -> bool:
-        """Whether it is as fast as promised."""
-        return self.ratio >= (REPETITIVE_BOUND if self.repetitive else WORST_BOUND)
+    guessed: float
+    right: float
+    same: bool
 
 
-def main(model: Path, *, dtype: str, threads: int, takes: Sequence[int], rounds: int, as_json: bool) -> int:
-    """Measure and print. Returns 1 where a bound was missed."""
-    core = Core()
-    list(core.load(Load(id="bench", model=str(model), dtype=dtype, threads=threads)))  # type: ignore[arg-type] # checked by the caller
-    gains = []
-    for count in takes:
-        for name, repetitive, prompt, temperature in _CASES:
-            settings = SamplerSettings(temperature=temperature, loop_guard=False)
-            gain = _measure(core, name, prompt, settings, count, rounds, repetitive=repetitive)
-            gains.append(gain)
-            if as_json:
-                print(json.dumps(msgspec.to_builtins(gain) | {"passes": gain.passes}), flush=True)
-            else:
-                print(
-                    f"{'pass' if gain.passes else 'FAIL'}  {gain.ratio:5.2f}x  {gain.tokens_per_s:7.1f} tok/s, without "
-                    f"{gain.without:7.1f}  {gain.right:4.0%} right  {count} take{'s' * (count > 1)}: {name}",
-                    flush=True,
-                )
-    return 0 if all(gain.passes for gain in gains) else 1
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: medians over the rounds, what they must reach, and every round."""
+
+    model: str
+    dtype: str
+    rows: tuple[Row, ...]
+    bounds: tuple[Bound, ...]
+    rounds: tuple[Row, ...]
 
 
-def _measure(
-    core: Core,
-    name: str,
-    prompt: str,
-    settings: SamplerSettings,
-    takes: int,
-    rounds: int,
-    *,
-    repetitive: bool,
-) -> Gain:
-    fast, plain, ratios = [], [], []
-    judgement = core.opened.judgement
-    guessed, right = judgement.guessed, judgement.right
-    for number in range(rounds + 1):
-        order = (True, False) if number % 2 else (False, True)
-        speeds = {on: _speed(core, prompt, settings, takes, seed=number, speculates=on) for on in order}
-        if number:  # the first round warms up
-            fast.append(speeds[True])
-            plain.append(speeds[False])
-            ratios.append(speeds[True] / speeds[False])
-    return Gain(
-        text=name,
-        repetitive=repetitive,
-        takes=takes,
-        tokens_per_s=statistics.median(fast),
-        without=statistics.median(plain),
-        ratio=statistics.median(ratios),
-        right=(judgement.right - right) / max(1, judgement.guessed - guessed),
+def kinds() -> tuple[Kind, ...]:
+    """The texts that are continued: two that repeat themselves, and three that do not."""
+    greedy = SamplerSettings(temperature=0.0, loop_guard=False)
+    warm, hot = (SamplerSettings(temperature=chance, loop_guard=False) for chance in (0.8, 1.0))
+    cool = SamplerSettings(temperature=0.2, loop_guard=False)
+    return (
+        Kind("its own loop, greedy", greedy, greedy, repetitive=True),
+        Kind("its own loop, temperature 0.2", greedy, cool, repetitive=True),
+        Kind("a refrain, greedy", warm, greedy, refrain=True, repetitive=True),
+        Kind("a refrain, temperature 0.8", warm, warm, refrain=True),
+        Kind("prose, temperature 0.8", warm, warm),
+        Kind("prose, temperature 1", hot, hot),
+        Kind("prose, preset balanced", warm, find_preset("balanced").settings),
     )
 
 
-def _speed(
-    core: Core, prompt: str, settings: SamplerSettings, takes: int, *, seed: int, speculates: bool
-) -> float:
-    """Tokens a second of all takes, from the first token to the last."""
-    core.opened.speculates = speculates
+def bench_speculation(
+    core: Core,
+    *,
+    takes: Sequence[int] = (1, 4),
+    tokens: int = 200,
+    rounds: int = 9,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Report:
+    """Continue every kind of text `rounds` times, each time from another beginning, with and without guesses.
+
+    How guesses fared is remembered from text to text, as it is while one writes.
+
+    Args:
+        core: with a model open.
+        takes: numbers of takes written together.
+        tokens: how long each is.
+        rounds: of which the median counts.
+        clock: seconds.
+    """
+    rows = [
+        _measured(core, kind, count, tokens, number, clock)
+        for number in range(rounds)
+        for kind in kinds()
+        for count in takes
+    ]
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.text, row.takes), []).append(row)
+    medians = tuple(map(_median, groups.values()))
+    return Report(
+        model=core.opened.found.name,
+        dtype=core.opened.placement.dtype_name,
+        rows=medians,
+        bounds=tuple(_bounds(medians)),
+        rounds=tuple(rows),
+    )
+
+
+def main(
+    model: str | None, *, dtype: str = "auto", threads: int = 0, tokens: int, rounds: int, as_json: bool
+) -> int:
+    """Open `model`, measure and print. Returns 1 where a bound is missed."""
+    from storyteller.engine.core import Core
+    from storyteller.engine.protocol import Load
+
+    core = Core()
+    for _ in core.load(Load(id="bench", model=model, dtype=dtype, threads=threads)):  # type: ignore[arg-type] # checked by the settings
+        pass
+    report = bench_speculation(core, tokens=tokens, rounds=rounds)
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(report), indent=1))
+    else:
+        _print(report)
+    return 0 if all(bound.met for bound in report.bounds) else 1
+
+
+def _measured(
+    core: Core, kind: Kind, takes: int, tokens: int, number: int, clock: Callable[[], float]
+) -> Row:
+    """One text, once with and once without; which comes first alternates."""
+    prompt = _beginning(core, kind, number)
+    judgement = core.opened.judgement
+    guessed, right = judgement.guessed, judgement.right
+    speeds, texts = {}, {}
+    for speculates in (True, False) if number % 2 else (False, True):
+        core.opened.speculates = speculates
+        speeds[speculates], texts[speculates] = _written(core, prompt, kind, takes, tokens, number, clock)
+    guessed, right = judgement.guessed - guessed, judgement.right - right
+    return Row(
+        text=kind.name,
+        repetitive=kind.repetitive,
+        takes=takes,
+        without=speeds[False],
+        with_guesses=speeds[True],
+        ratio=speeds[True] / speeds[False],
+        guessed=guessed / (takes * tokens),
+        right=right / guessed if guessed else 0.0,
+        same=texts[False] == texts[True],
+    )
+
+
+def _beginning(core: Core, kind: Kind, number: int) -> tuple[int, ...]:
+    """What the model wrote of this kind, the `number`-th time."""
+    eos = core.opened.tokens.eos
+    core.opened.speculates = False
+    opening = core.opened.tokens.encode(
+        "It was the {} night.".format(("first", "second", "third")[number % 3])
+    )
+    settings, length = kind.begun, _STANZA if kind.refrain else _BEGUN
+    _, (written,) = _written(
+        core, (eos, *opening), Kind("", settings, settings), 1, length, number, time.perf_counter
+    )
+    return (eos, *written * _REFRAINS) if kind.refrain else (eos, *opening, *written)
+
+
+def _written(
+    core: Core,
+    prompt: Sequence[int],
+    kind: Kind,
+    takes: int,
+    tokens: int,
+    seed: int,
+    clock: Callable[[], float],
+) -> tuple[float, list[tuple[int, ...]]]:
+    """Tokens a second after the first token, and the tokens of each take."""
+    from storyteller.engine.cancel import CancelSignal
+    from storyteller.engine.protocol import Generate, TakeDone, Token
+
+    settings = replace(kind.settings, banned_tokens=(core.opened.tokens.eos,))
     request = Generate(
         id="bench",
-        context=Context(text=prompt),
+        ids=tuple(prompt),
         takes=takes,
         seed=seed,
         settings=settings,
-        stop=StopRules(max_tokens=200),
+        stop=StopRules(max_tokens=tokens),
     )
-    stamps = [
-        time.perf_counter() for event in core.generate(request, CancelSignal()) if isinstance(event, Token)
-    ]
-    return (len(stamps) - takes) / max(1e-9, stamps[-1] - stamps[0])
+    texts: dict[int, tuple[int, ...]] = {}
+    started, count = 0.0, 0
+    for event in core.generate(request, CancelSignal()):
+        if isinstance(event, Token):
+            started = started or clock()
+            count += 1
+        elif isinstance(event, TakeDone):
+            texts[event.take] = event.ids
+    seconds = clock() - started
+    return (count - 1) / seconds, [texts[take] for take in range(takes)]
+
+
+def _median(rows: Sequence[Row]) -> Row:
+    figures = {
+        name: statistics.median(getattr(row, name) for row in rows)
+        for name in ("without", "with_guesses", "ratio", "guessed", "right")
+    }
+    return replace(rows[0], **figures, same=all(row.same for row in rows))
+
+
+def _bounds(rows: Sequence[Row]) -> Iterator[Bound]:
+    for row in rows:
+        several = f", {row.takes} takes" if row.takes > 1 else ""
+        yield Bound(
+            what=f"{row.text}{several}: times as fast",
+            value=row.ratio,
+            limit=LEAST_REPETITIVE if row.repetitive else LEAST_ANY,
+        )
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from storyteller.bench.tables import bounds_table
+
+    table = Table(box=None, header_style="bold", pad_edge=False, title=f"{report.model} {report.dtype}")
+    table.add_column("text", no_wrap=True)
+    for heading in ("takes", "without tok/s", "with", "times", "guesses a token", "right", "same text"):
+        table.add_column(heading, justify="right")
+    for row in report.rows:
+        table.add_row(
+            row.text,
+            str(row.takes),
+            f"{row.without:.0f}",
+            f"{row.with_guesses:.0f}",
+            f"{row.ratio:.2f}",
+            f"{row.guessed:.2f}",
+            f"{row.right:.0%}",
+            "yes" if row.same else "NO",
+        )
+    console = Console()
+    console.print(table)
+    console.print()
+    console.print(bounds_table(report.bounds))

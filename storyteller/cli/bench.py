@@ -186,22 +186,29 @@ def _peers(named: Sequence[str]) -> tuple[Peer, ...]:
 @app.command(cls=SectionedCommand)
 def speculation(
     *,
-    takes: Annotated[
-        list[int] | None, typer.Option(min=1, max=16, metavar="N", help="Takes at once: 1 and 3 if left out.")
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, max=100, help="Rounds of each.")] = 5,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a text.")] = False,
+    tokens: Annotated[
+        int, typer.Option(min=8, max=1000, metavar="N", help="Tokens to write each time.")
+    ] = 200,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Times everything is measured; medians count.")
+    ] = 9,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     model: ModelOption = None,
-    dtype: Annotated[str, typer.Option(metavar="DTYPE", rich_help_panel="Model")] = "auto",
+    dtype: Annotated[
+        str | None, typer.Option(metavar="DTYPE", rich_help_panel="Model", help="Of the model.")
+    ] = None,
     threads: ThreadsOption = None,
 ) -> int:
-    """Measure what guessing ahead gains on texts that repeat, and costs on others. Exit code 1 past a bound."""
+    """Measure what guessing ahead brings, on texts of the model's own. Exit code 1 if a bound is missed."""
     from storyteller.bench import speculation as bench
-    from storyteller.engine.catalogue import find_model
 
-    changed(Settings(), dtype=dtype)
     settings, _ = load_settings()
-    found = find_model(model or settings.model)
+    chosen = changed(settings, dtype=dtype, threads=threads)
     return bench.main(
-        found.path, dtype=dtype, threads=threads or 0, takes=takes or (1, 3), rounds=rounds, as_json=as_json
+        model or settings.model,
+        dtype=chosen.dtype,
+        threads=chosen.threads,
+        tokens=tokens,
+        rounds=rounds,
+        as_json=as_json,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storyteller.bench import engine, threads, ui
+from storyteller.bench import engine, speculation, threads, ui
 from storyteller.cli.app import run
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         calls.append((*given, options))
         return 0
 
-    for bench in (engine, threads, ui):
+    for bench in (engine, speculation, threads, ui):
         monkeypatch.setattr(bench, "main", record)
     return calls
 
@@ -81,3 +81,10 @@ def test_typing_is_measured_beside_a_model_in_a_dtype_with_threads(
     assert run(["bench", "threads", "--model", str(starter_model), *counts, *options]) == 0
     given = {"samples": 9, "dtype": "bfloat16", "counts": [0, 2], "as_json": True}
     assert asked.pop() == (str(starter_model), given)
+
+
+def test_guessing_ahead_is_measured_in_a_dtype_with_threads(asked: list[Any]) -> None:
+    options = ["--dtype", "bfloat16", "--threads", "1", "--rounds", "3", "--tokens", "50"]
+    assert run(["bench", "speculation", "--model", "starter", *options]) == 0
+    given = {"dtype": "bfloat16", "threads": 1, "rounds": 3, "tokens": 50, "as_json": False}
+    assert asked.pop() == ("starter", given)
