@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from storyteller.engine.network.native import engine as engines
 from storyteller.engine.network.native.build import BuildError, build_library, built_library
 from storyteller.engine.network.native.engine import native_engine, native_failure
+from storyteller.paths import cache_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,3 +98,18 @@ def test_it_can_be_forbidden(native_library: Path, monkeypatch: pytest.MonkeyPat
     assert native_library.is_file()
     assert native_engine(1, wait=True) is None
     assert "STORYTELLER_COMPILE" in str(native_failure())
+
+
+def test_what_a_killed_compiler_left_behind_is_swept(
+    tmp_path: Path, native_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = a_compiler(tmp_path, f'while [ "$1" != -o ]; do shift; done\ncp {native_library} "$2"')
+    monkeypatch.setenv("CXX", compiler)
+    folder = cache_dir() / "native"
+    old, young = folder / "building-old", folder / "building-young"
+    for left in (old, young):
+        left.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    build_library()
+    assert not old.exists()
+    assert young.exists()

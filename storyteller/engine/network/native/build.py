@@ -10,7 +10,9 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -53,6 +55,7 @@ def build_library() -> Path:
         return path
     try:
         private_dir(path.parent)
+        _sweep(path.parent)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as folder:
             _compile(compiler, Path(folder) / path.name)
             (Path(folder) / path.name).replace(path)
@@ -112,7 +115,21 @@ def _processor() -> str:
     return f"{platform.machine()} {platform.processor()}"
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what a compiler that was killed left behind."""
+    for left in folder.glob("building-*"):
+        if left.stat().st_mtime < time.time() - 2 * _TIMEOUT_S:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _prune(newest: Path) -> None:
     libraries = sorted(newest.parent.glob("step-*.so"), key=lambda path: path.stat().st_mtime)
     for old in [path for path in libraries if path != newest][: -_KEPT or None]:
         old.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    try:
+        build_library()
+    except BuildError as error:
+        sys.exit(str(error))

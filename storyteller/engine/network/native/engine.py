@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import weakref
 from ctypes import byref
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import torch
 
-from storyteller.engine.network.native.build import BuildError, build_library, built_library
+from storyteller.engine.network.native import build
+from storyteller.engine.network.native.build import BuildError, built_library
 from storyteller.engine.network.native.library import INT4, Library, Weight
 from storyteller.engine.network.quantise import Codes
 from storyteller.engine.network.tiles import LANES, SPAN, tile
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 class NativeEngine:
@@ -108,10 +109,19 @@ def native_failure() -> str | None:
 
 
 def _build() -> None:
+    """Compile in a process that outlives this one: a command that is done sooner has not compiled in vain."""
+    command = [sys.executable, "-m", build.__name__]
+    packages = Path(build.__file__).parents[4]  # where this program is imported from
     try:
-        build_library()
-    except BuildError as error:
+        done = subprocess.run(
+            command, cwd=packages, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
+            start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
         _give_up(error)
+        return
+    if done.returncode:
+        _give_up(BuildError(done.stderr.strip()[-2000:] or f"exit code {done.returncode}"))
 
 
 def _give_up(error: BaseException) -> None:
