@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path  # noqa: TC003 - as below
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,8 @@ from storyteller.errors import AdapterError, UserError
 from storyteller.text import display_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.table import Table
 
     from storyteller.engine.catalogue import Found
@@ -91,7 +94,9 @@ def use(name: NameArgument, version: VersionArgument = None) -> int:
     """Let NAME mean this version from now on; the newest if none is named."""
     from storyteller.training.adapters import shelf
 
-    output(f"{name} {shelf.use(name, version)}\n")
+    with _disk_told():
+        chosen = shelf.use(name, version)
+    output(f"{name} {chosen}\n")
     return 0
 
 
@@ -100,12 +105,14 @@ def remove(name: NameArgument, version: VersionArgument = None, *, yes: YesOptio
     """Remove an adapter of your own, or one version of it. Shipped ones and what was put there by hand stay."""
     from storyteller.training.adapters import shelf
 
-    going = shelf.removable(name, version)
+    with _disk_told():
+        going = shelf.removable(name, version)
     listed = ", ".join(folder.name for folder in going)
     if not _confirmed(f"Remove {name} ({listed})? It cannot be brought back.", yes=yes):
         return 0
-    for folder in shelf.remove(name, version):
-        output(f"{folder}\n")
+    with _disk_told():
+        gone = shelf.remove(name, version)
+    output("".join(f"{folder}\n" for folder in gone))
     return 0
 
 
@@ -129,7 +136,9 @@ def import_(
     found = _model(model)
     from storyteller.training.adapters.intake import take_in
 
-    output(f"{take_in(folder, chosen, found, genre=genre)}\n")
+    with _disk_told():
+        published = take_in(folder, chosen, found, genre=genre)
+    output(f"{published}\n")
     return 0
 
 
@@ -151,7 +160,9 @@ def mix(
     found = _model(model)
     from storyteller.training.adapters.mixing import publish_mix
 
-    output(f"{publish_mix(name, weights, found)}\n")
+    with _disk_told():
+        published = publish_mix(name, weights, found)
+    output(f"{published}\n")
     return 0
 
 
@@ -169,7 +180,9 @@ def merge(
     folder = find_adapter(name, found.path)
     from storyteller.training.adapters import merge as merging
 
-    output(f"{merging.merge(found.path, folder, out)}\n")
+    with _disk_told():
+        merged = merging.merge(found.path, folder, out)
+    output(f"{merged}\n")
     return 0
 
 
@@ -188,8 +201,20 @@ def export(
     folder = find_adapter(name, found.path)
     from storyteller.training.adapters.export import export_gguf
 
-    output(f"{export_gguf(found.path, folder, gguf, dtype.upper())}\n")
+    with _disk_told():
+        written = export_gguf(found.path, folder, gguf, dtype.upper())
+    output(f"{written}\n")
     return 0
+
+
+@contextlib.contextmanager
+def _disk_told() -> Iterator[None]:
+    """Say what the disk said as a person's error, not as a fault of the program."""
+    try:
+        yield
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"{where}{error.strerror or error}.", title="The files cannot be written") from error
 
 
 def _model(wanted: str | None) -> Found:

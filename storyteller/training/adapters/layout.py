@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from storyteller.engine.network.adapter_config import CONFIG, WEIGHTS
@@ -12,6 +14,8 @@ from storyteller.training.adapters.publish import sync_path, write_synced
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from torch import Tensor
 
     from storyteller.engine.network.adapter_config import AdapterConfig
     from storyteller.engine.network.model import LowRank
@@ -35,5 +39,17 @@ def write_adapter(folder: Path, config: AdapterConfig, layers: Sequence[Mapping[
             tensors[f"{name}.lora_A.weight"] = down.t().contiguous()  # (rank, inputs)
             tensors[f"{name}.lora_B.weight"] = up.t().contiguous()  # (outputs, rank)
     write_synced(folder / CONFIG, config.to_json())
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    sync_path(folder / WEIGHTS)
+    save_synced(tensors, folder / WEIGHTS)
+
+
+def save_synced(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write `tensors` as the safetensors file `path` and wait until it is on the disk.
+
+    Raises:
+        OSError: the disk failed, which safetensors has an error of its own for.
+    """
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    sync_path(path)

@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
-from safetensors.torch import save_file
 
 from storyteller.disk import sync_directory
 from storyteller.engine.model_folder import read_config
@@ -23,7 +22,8 @@ from storyteller.engine.network.model_config import load_config
 from storyteller.engine.network.weights import WeightFiles, expected_shapes, load_network
 from storyteller.errors import AdapterError
 from storyteller.training.adapters.card import README, read_card
-from storyteller.training.adapters.publish import copy_synced, folder_to_be, sync_path, write_synced
+from storyteller.training.adapters.layout import save_synced
+from storyteller.training.adapters.publish import copy_synced, folder_to_be, write_synced
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,8 +119,7 @@ def _write_weights(model: Path, config: ModelConfig, adapter: Adapter, path: Pat
                 tensors[name] = (
                     tensors[name] + down @ up * adapter.scale
                 )  # (inputs, outputs), as Conv1D keeps it
-        save_file(tensors, path, metadata={"format": "pt"})
-    sync_path(path)
+        save_synced(tensors, path)
 
 
 def _stored_name(name: str) -> str:
