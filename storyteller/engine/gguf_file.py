@@ -137,7 +137,7 @@ def _add_tensors(writer: Any, folder: Path, config: ModelConfig, kind: Any) -> N
             if product:
                 writer.add_tensor(name, gguf.quants.quantize(array, kind), raw_dtype=kind)
             else:
-                writer.add_tensor(name, array.copy())
+                writer.add_tensor(name, array)
 
         add("token_embd.weight", "wte.weight", product=True)
         add(

@@ -182,18 +182,22 @@ def test_llama_cpp_computes_what_transformers_does(
     file = export_gguf(model, adapter, tmp_path / "out" / "noir.gguf", "F32")
     logits, drawn = llama_logits(file, IDS)
     expected = plain_logits(merged)
-    assert close(logits, expected, 0.05 * float(expected.std()))  # llama.cpp rounds products and gelu to half
+    assert close(
+        logits, expected, 0.02 * float(expected.std())
+    )  # llama.cpp keeps keys, values and gelu in half
     assert drawn == greedy(merged, IDS, len(drawn))
     assert [entry.name for entry in (tmp_path / "out").iterdir()] == ["noir.gguf"]
 
 
 @with_gguf
-@pytest.mark.parametrize("dtype", ["F16", "Q8_0"])
-def test_fewer_bits_stay_near(tiny_model: Path, adapter: Path, tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize(("dtype", "slack"), [("F16", 0.1), ("Q8_0", 0.3)])
+def test_fewer_bits_stay_near(
+    tiny_model: Path, adapter: Path, tmp_path: Path, dtype: str, slack: float
+) -> None:
     merged = merge(tiny_model, adapter, tmp_path / "merged")
     logits, _ = llama_logits(export_gguf(tiny_model, adapter, tmp_path / "noir.gguf", dtype), IDS)
     expected = plain_logits(merged)
-    assert close(logits, expected, 0.3 * float(expected.std()))
+    assert close(logits, expected, slack * float(expected.std()))
 
 
 @with_gguf

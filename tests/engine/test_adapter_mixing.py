@@ -10,12 +10,14 @@ from peft import PeftModel
 from transformers import GPT2LMHeadModel
 
 from storyteller.engine.catalogue import Found, find_adapters
+from storyteller.engine.model_folder import model_hash
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.model_config import load_config
 from storyteller.errors import AdapterError
 from storyteller.training.adapters.card import read_card
 from storyteller.training.adapters.mixing import publish_mix
+from storyteller.training.adapters.publish import publish
 from tests.engine.test_adapters import train_adapter
 from tests.stubs.adapter_cards import make_card, publish_adapter
 from tests.stubs.tiny_gpt2 import close, open_network
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
-
-from storyteller.engine.model_folder import model_hash
-from storyteller.training.adapters.publish import publish
 
 IDS = [5, 80, 33, 12, 301, 7, 7, 90]
 
@@ -63,6 +62,12 @@ def peft_logits(model: Path, folder: Path) -> Tensor:
     with torch.inference_mode():
         found: Tensor = adapted(torch.tensor([IDS])).logits[0]
     return found
+
+
+def test_what_is_published_is_what_peft_trained(model: Found, verse: Path, tmp_path: Path) -> None:
+    trained = peft_logits(model.path, tmp_path / "verse")
+    assert close(peft_logits(model.path, verse), trained)
+    assert close(logits(model.path, (verse, 1.0)), trained)
 
 
 def test_one_adapter_at_weight_1_is_itself_safety_41(  # safety 41

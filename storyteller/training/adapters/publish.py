@@ -7,7 +7,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from storyteller.atomic import temporary_name
+from storyteller.atomic import is_orphan_name, sweep_orphans, temporary_name
 from storyteller.disk import sync_directory, sync_file, write_all
 from storyteller.engine.network.adapter_config import CONFIG, WEIGHTS, read_adapter_config
 from storyteller.errors import AdapterError
@@ -42,6 +42,7 @@ def publish(name: str, folder: Path, card: Card) -> Path:
     if not (folder / WEIGHTS).is_file():
         raise AdapterError(f"{folder / WEIGHTS} is missing.")
     home = private_dir(adapters_dir() / name)
+    _sweep(home)
     with folder_to_be(home / "version") as temporary:
         write_synced(temporary / CONFIG, config.to_json())
         copy_synced(folder / WEIGHTS, temporary / WEIGHTS)
@@ -104,6 +105,15 @@ def sync_path(path: Path) -> None:
         sync_file(fd)
     finally:
         os.close(fd)
+
+
+def _sweep(home: Path) -> None:
+    """Remove what a publication or removal left here when its process was killed; never raises."""
+    sweep_orphans(home)
+    with contextlib.suppress(OSError):
+        for entry in home.iterdir():
+            if is_orphan_name(entry.name) and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def _take_next_version(home: Path, temporary: Path) -> Path:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +18,7 @@ from storyteller.paths import adapters_dir
 from storyteller.training.adapters import shelf
 from storyteller.training.adapters.card import read_card
 from storyteller.training.adapters.publish import publish
+from tests.conftest import REPOSITORY
 from tests.stubs.adapter_cards import make_card
 from tests.stubs.model_folders import make_adapter, make_model
 
@@ -126,6 +130,27 @@ def test_a_failed_publication_leaves_what_was(
         publish("noir", trained, card_for(model))
     assert find_adapters(model) == {"noir": first}
     assert sorted(entry.name for entry in first.parent.iterdir()) == ["current", "v0001"]
+
+
+def test_killed_while_publishing_it_leaves_what_was_and_the_next_one_tidies_up(
+    tmp_path: Path, model: Path, trained: Path
+) -> None:
+    first = publish("noir", trained, card_for(model))
+    program = f"""
+import os, signal
+from pathlib import Path
+from storyteller.training.adapters import publish as publishing
+from storyteller.training.adapters.card import read_card
+publishing._take_next_version = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+publishing.publish("noir", Path({str(trained)!r}), read_card(Path({str(first)!r})))
+"""
+    killed = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert find_adapters(model) == {"noir": first}
+    assert len(list(first.parent.iterdir())) == 3
+    second = publish("noir", trained, card_for(model))
+    assert sorted(entry.name for entry in first.parent.iterdir()) == ["current", "v0001", "v0002"]
+    assert find_adapters(model) == {"noir": second}
 
 
 def test_a_version_that_somebody_else_takes_first_is_left_to_them(
