@@ -72,13 +72,13 @@ def list_versions(model: Path, *, every_base: bool = False) -> list[Version]:
     found = [
         Version(
             name=name,
-            version=folder.name if folder.name != name else "",
+            version=version,
             path=folder,
             shipped=shipped,
             used=folder in used,
             card=read_card(folder),
         )
-        for name, folder, shipped in _folders()
+        for name, version, folder, shipped in _folders()
     ]
     return [
         one
@@ -217,16 +217,16 @@ def _why_none(name: str) -> str:
     return "there is no adapter of that name here."
 
 
-def _folders() -> Iterator[tuple[str, Path, bool]]:
-    """Every adapter's folder, its name, and whether it ships."""
+def _folders() -> Iterator[tuple[str, str, Path, bool]]:
+    """Every adapter's name, version and folder, and whether it ships."""
     for shelf, shipped in ((bundled_adapters_dir(), True), (adapters_dir(), False)):
         for home in _subfolders(shelf):
             if not _NAME.match(home.name):
                 continue
             if (home / CONFIG).is_file():
-                yield home.name, home, shipped
+                yield home.name, "", home, shipped
             if not shipped:
-                yield from ((home.name, home / version, False) for version in versions(home.name))
+                yield from ((home.name, version, home / version, False) for version in versions(home.name))
 
 
 def _subfolders(folder: Path) -> list[Path]:
