@@ -121,6 +121,12 @@ def is_temporary_name(name: str) -> bool:
     return _TEMPORARY.match(name) is not None
 
 
+def is_orphan_name(name: str) -> bool:
+    """Whether `name` is that of a temporary whose process has ended."""
+    found = _TEMPORARY.match(name)
+    return found is not None and not _runs(int(found["pid"]))
+
+
 def write_atomic(path: Path, data: bytes, *, mode: int | None = None, disk: Disk = os) -> os.stat_result:
     """Make `data` the content of `path`, or leave `path` as it was.
 

@@ -46,7 +46,7 @@ def require(peer: Peer) -> None:
 
 def convert(job: Job) -> Converted:
     """The model in llama.cpp's format, made unless the run has it already."""
-    from storyteller.bench.gguf_file import write_gguf
+    from storyteller.engine.gguf_file import write_gguf
 
     path = gguf_path(job)
     if not path.is_file():

@@ -41,6 +41,9 @@ COMMANDS: Final = {
     "continue": Command("storyteller.cli.continue_", "write on from a file or a pipe, to standard output"),
     "score": Command("storyteller.cli.score", "how surprised the model is by a text, token by token"),
     "models": Command("storyteller.cli.models", "list | path | get | verify models"),
+    "adapters": Command(
+        "storyteller.cli.adapters", "list | show | use | remove | import | mix | merge | export adapters"
+    ),
     "feedback": Command("storyteller.cli.feedback", "show | stats | export | redact | purge what was logged"),
     "doctor": Command("storyteller.cli.doctor", "what was found here, and what is amiss"),
     "eval": Command("storyteller.cli.eval_", "quantisation: what a model loses in fewer bits"),

@@ -25,7 +25,16 @@ from storyteller.paths import adapters_dir, bundled_adapters_dir, models_dir, st
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Found", "find_adapters", "find_model", "hub_cache", "list_models", "locate", "model_hash"]
+__all__ = [
+    "Found",
+    "current_version",
+    "find_adapters",
+    "find_model",
+    "hub_cache",
+    "list_models",
+    "locate",
+    "model_hash",
+]
 
 STARTER: Final = "starter"
 PREFERRED: Final = "gpt2-large"
@@ -109,7 +118,8 @@ def find_adapters(model: Path) -> dict[str, Path]:
 
     Shipped: `adapters/NAME/` whose card.json has this model's hash as `base_hash`. The writer's own: the version
     that `NAME/current` names in the adapters directory, or `NAME/` itself where an adapter was put there by hand;
-    one whose card names another base is left out, and one without a card is left to the loader's checks.
+    one without a card is left to the loader's checks. Where its card names another base, the newest version that
+    was trained on this model stands in for it: one name can have a version for the starter and one for GPT-2 large.
     """
     base = model_hash(model)
     found = {}
@@ -117,10 +127,22 @@ def find_adapters(model: Path) -> dict[str, Path]:
         if _is_adapter(folder) and _base_of(folder) == base:
             found[folder.name] = folder
     for folder in _subfolders(adapters_dir()):
-        current = _current(folder)
+        current = current_version(folder)
         if _is_adapter(current) and _base_of(current) in {base, None}:
             found[folder.name] = current
+        elif current != folder and (other := _newest_for(base, folder)) is not None:
+            found[folder.name] = other
     return {name: found[name] for name in sorted(found) if _ADAPTER_NAME.match(name)}
+
+
+def current_version(folder: Path) -> Path:
+    """The version of an adapter that `folder/current` names (one line, a folder's name), else the folder itself."""
+    try:
+        with (folder / "current").open("rb") as stream:
+            version = stream.read(100).decode("ascii").strip()
+    except (OSError, ValueError):
+        return folder
+    return folder / version if _VERSION.match(version) else folder
 
 
 def hub_cache() -> Path:
@@ -215,14 +237,12 @@ def _is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file() and (folder / "adapter_model.safetensors").is_file()
 
 
-def _current(folder: Path) -> Path:
-    """The version `folder/current` names (one line, a folder's name), else the folder itself."""
-    try:
-        with (folder / "current").open("rb") as stream:
-            version = stream.read(100).decode("ascii").strip()
-    except (OSError, ValueError):
-        return folder
-    return folder / version if _VERSION.match(version) else folder
+def _newest_for(base: str, folder: Path) -> Path | None:
+    """The newest version in `folder` whose card names the model with hash `base`."""
+    versions = sorted(
+        _subfolders(folder), key=lambda version: (len(version.name), version.name), reverse=True
+    )
+    return next((one for one in versions if _is_adapter(one) and _base_of(one) == base), None)
 
 
 def _base_of(adapter: Path) -> str | None:

@@ -72,3 +72,8 @@ def test_the_core_draws_nothing() -> None:
 def test_help_loads_neither_a_model_library_nor_a_screen(arguments: list[str]) -> None:
     program = f"from storyteller.cli.app import run\nassert run({arguments!r}) == 0"
     assert loaded_by(program) & (MODEL | {"textual"}) == set()
+
+
+@pytest.mark.parametrize("module", ["card", "shelf", "publish"])
+def test_the_adapters_shelf_neither_draws_nor_loads_a_model_library(module: str) -> None:
+    assert loaded_by(f"import storyteller.training.adapters.{module}") & (MODEL | SCREEN) == set()

@@ -61,6 +61,7 @@ COMMANDS = [
     ["models", "verify"],
     ["models", "path", "gpt2-large"],
     ["continue", "--model", "gpt2-large"],
+    ["adapters", "list"],
     ["feedback", "stats"],
     ["doctor"],
 ]

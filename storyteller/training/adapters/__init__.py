@@ -1,0 +1,1 @@
+"""Adapters kept, described, mixed, merged and handed on: everything but training them and writing with them."""
