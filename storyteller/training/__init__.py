@@ -1,0 +1,1 @@
+"""A genre learned: texts become documents, documents tokens, tokens an adapter."""
