@@ -41,6 +41,10 @@ COMMANDS: Final = {
     "continue": Command("storyteller.cli.continue_", "write on from a file or a pipe, to standard output"),
     "score": Command("storyteller.cli.score", "how surprised the model is by a text, token by token"),
     "models": Command("storyteller.cli.models", "list | path | get | verify models"),
+    "genres": Command("storyteller.cli.genres", "list | add genres to write in"),
+    "corpus": Command(
+        "storyteller.cli.corpus", "add | list | show | clean | remove texts to learn a genre from"
+    ),
     "feedback": Command("storyteller.cli.feedback", "show | stats | export | redact | purge what was logged"),
     "doctor": Command("storyteller.cli.doctor", "what was found here, and what is amiss"),
     "eval": Command("storyteller.cli.eval_", "quantisation: what a model loses in fewer bits"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -52,15 +53,22 @@ def find_files(paths: Sequence[Path], skips: Skips) -> list[Found]:
     found: list[Found] = []
     seen: set[str] = set()
     for root in sorted(set(paths), key=os.fsencode):
-        entries = _below(root, skips) if _is_folder(root) else [(_named(root), root)]
-        for _, path in sorted(entries):
-            shown = display_line(
-                str(path.relative_to(root.parent)) if path != root else root.name or str(root)
-            )
+        if not _is_folder(root):
+            entries, others = [root], None
+        else:
+            entries, others = [path for _, path in sorted(_below(root, skips))], Counter[str]()
+        for path in entries:
+            shown = _shown(path, root)
             real = os.path.realpath(path)
-            if real not in seen and _is_wanted(path, shown, skips):
+            if real not in seen and _is_wanted(path, shown, skips, others):
                 seen.add(real)
                 found.append(Found(path, shown))
+        if others:
+            endings = ", ".join(ending or "none" for ending, _ in others.most_common(8))
+            count = others.total()
+            skips.file(
+                _shown(root, root), f"holds {count:,} files of kinds that are not read (endings: {endings})"
+            )
     return found
 
 
@@ -71,10 +79,6 @@ def _is_folder(root: Path) -> bool:
         raise CorpusError(
             f"{root} cannot be read ({error.strerror or error}). Name a file or folder of texts that is there."
         ) from error
-
-
-def _named(root: Path) -> Order:
-    return (os.fsencode(root.name),)
 
 
 def _below(root: Path, skips: Skips) -> list[tuple[Order, Path]]:
@@ -121,11 +125,14 @@ def _stays_in(path: Path, home: str) -> bool:
 
 
 def _shown(path: Path, root: Path) -> str:
-    return display_line(str(path.relative_to(root.parent)))
+    return display_line(str(path.relative_to(root.parent)) or str(path))
 
 
-def _is_wanted(path: Path, shown: str, skips: Skips) -> bool:
-    """Whether the file will be read; where not, why goes into the report."""
+def _is_wanted(path: Path, shown: str, skips: Skips, others: Counter[str] | None) -> bool:
+    """Whether the file will be read; where not, why goes into the report.
+
+    Files of unknown kinds are counted in `others`, by ending, where the writer did not name them one by one.
+    """
     kind = path.suffix.lower()
     if kind in _COMPRESSED:
         skips.file(shown, "is compressed: unpack it and name the folder")
@@ -138,10 +145,13 @@ def _is_wanted(path: Path, shown: str, skips: Skips) -> bool:
     if not stat.S_ISREG(mode):
         skips.file(shown, f"is {what_it_is(mode)}, not a file, and was not opened")
         return False
-    if kind not in KINDS:
+    if kind in KINDS:
+        return True
+    if others is None:
         skips.file(shown, f"is not a kind of text that is read here ({', '.join(KINDS)})")
-        return False
-    return True
+    else:
+        others[display_line(kind[:12])] += 1
+    return False
 
 
 def what_it_is(mode: int) -> str:
