@@ -104,9 +104,7 @@ def _below(root: Path, skips: Skips) -> list[tuple[Order, Path]]:
                 skips.file(_shown(path, root), "is a link that leads out of the folder")
             elif entry.is_dir(follow_symlinks=False):
                 folders.append((where, path))
-            elif not (
-                entry.is_symlink() and entry.is_dir()
-            ):  # a linked folder in here is read at its own place
+            elif not path.is_dir():  # a linked folder in here is read at its own place
                 entries.append((where, path))
     return entries
 

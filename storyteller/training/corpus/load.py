@@ -156,7 +156,7 @@ def _nothing(paths: Sequence[Path], skips: Skips, blank: int) -> str:
     where = ", ".join(display_line(str(path)) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
     reasons = [f"{skipped.source} {skipped.reason}" for skipped in skips.all()[:3]]
     if blank:
-        reasons.append(f"{blank:,} texts are blank")
+        reasons.append(f"blank texts: {blank:,}")
     because = f" ({'; '.join(reasons)})" if reasons else ""
     return f"There is no text to learn in {where}{because}. Name files or folders of .txt, .md, .py, .jsonl or .csv."
 

@@ -72,7 +72,7 @@ def read_source(file: BinaryIO, name: str) -> Iterator[Document]:
 
 
 def _documents(text: str, name: str) -> Iterator[Document]:
-    parts = split_documents(text)
+    parts = split_documents(text) or [""]  # a blank piece is counted
     for number, part in enumerate(parts, 1):
         title, piece = without_gutenberg(part)
         if not title:

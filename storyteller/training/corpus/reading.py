@@ -13,7 +13,7 @@ from storyteller.training.corpus.document import Unreadable
 from storyteller.training.corpus.files import what_it_is
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 WHOLE_LIMIT: Final = 128 << 20  # bytes of a file that is read in one piece; the Bible is 4 MB
@@ -84,10 +84,11 @@ def read_text(file: BinaryIO) -> str:
     return text
 
 
-def lines(file: BinaryIO) -> Iterator[tuple[int, str]]:
+def lines(file: BinaryIO) -> Generator[tuple[int, str], None, None]:
     """The lines of `file` with their numbers from 1 and their line ends; bytes that are no text are escaped.
 
     An escaped byte is a lone surrogate (U+DC80..U+DCFF): such a line is for the caller to leave out.
+    Close it before `file`, where it is not read to its end.
 
     Raises:
         Unreadable: a line is too long, or UTF-16 or UTF-32 is cut or broken.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import msgspec
@@ -115,27 +117,20 @@ def read_table(file: BinaryIO, name: str, skips: Skips, *, tabs: bool) -> Iterat
         Unreadable: no column has a known name, or a cell never ends.
     """
     csv.field_size_limit(LINE_LIMIT)
-    numbered = lines(file)
-    _, header = next(numbered, (0, ""))
-    delimiter = "\t" if tabs else max(_DELIMITERS, key=header.count)
-
-    def every_line() -> Iterator[str]:
-        yield header
-        yield from (line for _, line in numbered)
-
-    reader = csv.reader(every_line(), delimiter=delimiter)
-    try:
-        columns = _columns(next(reader, []))
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) <= columns[1]:
-                skips.row(name, reader.line_num, "has fewer columns than the first row")
-                continue
-            title = "" if columns[0] is None or columns[0] >= len(cells) else cells[columns[0]]
-            yield Document(cells[columns[1]], f"{name}:{reader.line_num}", title)
-    except csv.Error as error:
-        raise Unreadable(f"is not a table ({error}, line {reader.line_num})") from error
+    with closing(lines(file)) as numbered:
+        _, header = next(numbered, (0, ""))
+        delimiter = "\t" if tabs else max(_DELIMITERS, key=header.count)
+        reader = csv.reader(chain([header], (line for _, line in numbered)), delimiter=delimiter)
+        try:
+            title, text = _columns(next(reader, []))
+            for cells in filter(None, reader):
+                if len(cells) <= text:
+                    skips.row(name, reader.line_num, "has fewer columns than the first row")
+                    continue
+                heading = cells[title] if title is not None and title < len(cells) else ""
+                yield Document(cells[text], f"{name}:{reader.line_num}", heading)
+        except csv.Error as error:
+            raise Unreadable(f"is not a table ({error}, line {reader.line_num})") from error
 
 
 def _columns(names: Sequence[str]) -> tuple[int | None, int]:
