@@ -59,6 +59,12 @@ class AdapterError(UserError):
     title = "The adapter cannot be used"
 
 
+class CorpusError(UserError):
+    """Texts to learn from are missing, unreadable, or not enough."""
+
+    title = "The corpus cannot be used"
+
+
 class LibraryError(StorytellerError):
     """The library database cannot be read or written."""
 

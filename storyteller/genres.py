@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from storyteller.atomic import write_atomic
 from storyteller.config import NAME_PATTERN, Name
 from storyteller.errors import SettingsError
 from storyteller.paths import assets_dir, config_dir
@@ -92,6 +93,39 @@ def check_name(name: str) -> None:
             f"{name[:60]!r} cannot name a genre: use small letters, digits, - and _, at most 64, "
             "with a letter or digit first."
         )
+
+
+def add_genre(name: str, **fields: object) -> Genre:
+    """Write a genre of the writer's own into their `genres.toml`, whose comments and order stay.
+
+    Args:
+        name: what it will be called.
+        **fields: fields of `Genre`; what is left out has its default, and `corpus` the genre's name.
+
+    Raises:
+        SettingsError: not a genre's name, one there is already, an unusable field, or a file that is damaged or
+            cannot be written.
+    """
+    import tomlkit
+
+    check_name(name)
+    path = genres_path()
+    if name in load_genres():
+        raise SettingsError(f"There is a genre {name} already; change its fields in {path}.")
+    genre = _genre(name, fields, None, path)
+    try:
+        document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
+        table = tomlkit.table()
+        for field, value in {"title": genre.title, **fields}.items():
+            table.add(field, tomlkit.item(value))
+        if document:
+            document.add(tomlkit.nl())
+        document.add(name, table)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, tomlkit.dumps(document).encode("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror or error}).") from error
+    return genre
 
 
 def _merged(known: dict[str, Genre], tables: dict[str, object], path: Path) -> dict[str, Genre]:

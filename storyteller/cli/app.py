@@ -44,6 +44,10 @@ COMMANDS: Final = {
     "adapters": Command(
         "storyteller.cli.adapters", "list | show | use | remove | import | mix | merge | export adapters"
     ),
+    "genres": Command("storyteller.cli.genres", "list | add genres to write in"),
+    "corpus": Command(
+        "storyteller.cli.corpus", "add | list | show | clean | remove texts to learn a genre from"
+    ),
     "feedback": Command("storyteller.cli.feedback", "show | stats | export | redact | purge what was logged"),
     "doctor": Command("storyteller.cli.doctor", "what was found here, and what is amiss"),
     "eval": Command("storyteller.cli.eval_", "quantisation: what a model loses in fewer bits"),

@@ -57,8 +57,10 @@ def test_the_engines_outside_neither_draws_nor_loads_a_model_library(module: str
     assert loaded_by(f"import storyteller.engine.{module}") & (MODEL | SCREEN) == set()
 
 
-@pytest.mark.parametrize("package", ["storyteller.manuscript", "storyteller.feedback"])
-def test_manuscript_and_feedback_run_without_a_screen_and_without_a_model(package: str) -> None:
+@pytest.mark.parametrize(
+    "package", ["storyteller.manuscript", "storyteller.feedback", "storyteller.training.corpus"]
+)
+def test_manuscript_feedback_and_corpora_run_without_a_screen_and_without_a_model(package: str) -> None:
     modules = modules_of(package)
     assert len(modules) > 3
     assert loaded_by("\n".join(f"import {name}" for name in modules)) & (MODEL | SCREEN) == set()
