@@ -13,8 +13,7 @@ class Calculator:
     """
 
     def __init__(self, text: str) -> None:
-        self._tokens: list[str] = re.findall(r"\d+\.?\d*|\S", text)
-        self._tokens.append("the end")
+        self._tokens: list[str] = [*re.findall(r"\d+\.?\d*|\S", text), "the end"]
         self._position = 0
 
     def value(self) -> float:
