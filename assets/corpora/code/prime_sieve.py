@@ -1,5 +1,6 @@
 """Find prime numbers with the sieve of Eratosthenes."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import compress, count
 from math import isqrt
@@ -34,14 +35,8 @@ def primes() -> Iterator[int]:
     """
     found: list[int] = []
     for candidate in count(2):
-        root = isqrt(candidate)
-        for prime in found:
-            if prime > root:
-                found.append(candidate)
-                yield candidate
-                break
-            if candidate % prime == 0:
-                break
-        else:
+        # A number that is no prime has a factor no larger than its root.
+        small = found[: bisect_right(found, isqrt(candidate))]
+        if all(candidate % prime for prime in small):
             found.append(candidate)
             yield candidate

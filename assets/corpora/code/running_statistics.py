@@ -7,12 +7,12 @@ from math import inf, sqrt
 class RunningStatistics:
     """Statistics that are kept up to date without storing the numbers.
 
-    >>> heights = RunningStatistics([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
+    >>> heights = RunningStatistics([3.0, 7.0, 3.0, 7.0])
     >>> heights.count, heights.mean, heights.deviation
-    (8, 5.0, 2.0)
-    >>> heights.add(14.0)
+    (4, 5.0, 2.0)
+    >>> heights.add(10.0)
     >>> heights.mean, heights.largest
-    (6.0, 14.0)
+    (6.0, 10.0)
     """
 
     def __init__(self, numbers: Iterable[float] = ()) -> None:
