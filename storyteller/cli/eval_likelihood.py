@@ -18,9 +18,8 @@ from storyteller.cli.eval_model import (
     print_table,
     told,
 )
-from storyteller.cli.eval_texts import read_documents
+from storyteller.cli.eval_texts import read_documents, read_named
 from storyteller.cli.options import DeviceOption, ModelOption, ThreadsOption  # noqa: TC001 - as above
-from storyteller.cli.source import read_text
 from storyteller.errors import UserError
 from storyteller.evaluation.texts import joined, shipped_stop_words
 from storyteller.evaluation.texts import wikitext as wikitext_rows
@@ -173,7 +172,7 @@ def _perplexity_texts(
     if wikitext is not None and by_document:
         raise UserError("WikiText is one text; leave --documents out.")
     if wikitext is not None:
-        texts = [wikitext_rows(read_text(wikitext))]
+        texts = [wikitext_rows(read_named(wikitext))]
     else:
         texts = read_documents(source or str(assets_dir() / "eval" / "held-out.txt"))
     if not any(text.strip() for text in texts):

@@ -18,14 +18,13 @@ from storyteller.cli.eval_model import (
     print_table,
     told,
 )
-from storyteller.cli.eval_texts import check_corpus, read_corpus
+from storyteller.cli.eval_texts import check_corpus, read_corpus, read_named
 from storyteller.cli.options import (  # noqa: TC001 - as above
     DeviceOption,
     DtypeOption,
     ModelOption,
     ThreadsOption,
 )
-from storyteller.cli.source import read_text
 from storyteller.cli.streams import output
 from storyteller.engine.presets import find_preset
 from storyteller.errors import UserError
@@ -151,7 +150,7 @@ def memorisation(
 def _plan(prompt: Path | None, takes: int, preset: str, max_tokens: int, seed: int) -> Plan:
     from storyteller.evaluation.samples import Plan
 
-    lines = shipped_prompts() if prompt is None else read_text(str(prompt)).split("\n")
+    lines = shipped_prompts() if prompt is None else read_named(str(prompt)).split("\n")
     prompts = tuple(line for line in lines if line.strip())
     if not prompts:
         raise UserError(f"There is no prompt in {prompt}: it has to have one a line.")

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.source import read_text
-from storyteller.errors import DocumentError
+from storyteller.errors import UserError
 from storyteller.evaluation.texts import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 _KINDS: Final = frozenset({".txt", ".md", ".jsonl", ".json", ".py"})
+
+
+def read_named(source: str) -> str:
+    """The text of the file `source`, or of standard input for `-`.
+
+    Raises:
+        UserError: there is no such file.
+        DocumentError: it cannot be read.
+    """
+    if source != "-" and not Path(source).exists():
+        raise UserError(f"There is no file {source}. Check the name.")
+    return read_text(source)
 
 
 def read_documents(source: str) -> list[str]:
@@ -21,7 +33,7 @@ def read_documents(source: str) -> list[str]:
     Raises:
         DocumentError, UserError: it cannot be read.
     """
-    return documents(read_text(source), source)
+    return documents(read_named(source), source)
 
 
 def read_corpus(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
@@ -41,13 +53,13 @@ def check_corpus(paths: Sequence[Path]) -> None:
     """See that there is something to read before hours are spent.
 
     Raises:
-        DocumentError: a path is not there, or a folder has no such files.
+        UserError: a path is not there, or a folder has no such files.
     """
     for path in paths:
         if not path.exists():
-            raise DocumentError(f"There is no file or folder {path}. Check the name.")
+            raise UserError(f"There is no file or folder {path}. Check the name.")
         if not _files(path):
-            raise DocumentError(f"There is no text in {path}: files of {', '.join(sorted(_KINDS))} are read.")
+            raise UserError(f"There is no text in {path}: files of {', '.join(sorted(_KINDS))} are read.")
 
 
 def _files(path: Path) -> list[Path]:
