@@ -50,7 +50,9 @@ COMMANDS: Final = {
     ),
     "feedback": Command("storyteller.cli.feedback", "show | stats | export | redact | purge what was logged"),
     "doctor": Command("storyteller.cli.doctor", "what was found here, and what is amiss"),
-    "eval": Command("storyteller.cli.eval_", "quantisation: what a model loses in fewer bits"),
+    "eval": Command(
+        "storyteller.cli.eval_", "perplexity | lambada | diversity | memorisation | quantisation: in figures"
+    ),
     "bench": Command(
         "storyteller.cli.bench", "engine | ui | threads | speculation: measure them on this machine"
     ),

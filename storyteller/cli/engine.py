@@ -81,13 +81,21 @@ def open_core(
         for event in core.load(request):
             match event:
                 case Loading():
-                    _progress(f"opening {found.name}: {event.stage}")
+                    progress(f"opening {found.name}: {event.stage}")
                 case Notice():
-                    _progress("")
+                    progress("")
                     notice(event.message)
     finally:
-        _progress("")
+        progress("")
     return core
+
+
+def progress(text: str) -> None:
+    """Write over the one line of standard error that says how far something is; nothing where nobody looks."""
+    if not is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
+        return
+    sys.stderr.write(_CLEAR_LINE + display_line(text))
+    sys.stderr.flush()
 
 
 def _adapter(option: str, known: dict[str, Path]) -> AdapterWeight:
@@ -110,11 +118,3 @@ def _adapter_folder(name: str, known: dict[str, Path]) -> str:
         return str(Path(name).absolute())
     here = f"There are {', '.join(known)}." if known else "There are none for this model yet."
     raise AdapterError(f"There is no adapter {name!r}, nor a folder with an adapter_config.json. {here}")
-
-
-def _progress(text: str) -> None:
-    """One line of standard error that is written over; nothing where nobody looks."""
-    if not is_terminal(sys.stderr) or os.environ.get("TERM", "dumb") == "dumb":
-        return
-    sys.stderr.write(_CLEAR_LINE + display_line(text))
-    sys.stderr.flush()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 import msgspec
 import typer
 
+from storyteller.cli.eval_likelihood import lambada, perplexity
+from storyteller.cli.eval_sampled import diversity, memorisation
 from storyteller.cli.options import ModelOption, ThreadsOption  # noqa: TC001 - typer reads the annotations
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.source import read_text
@@ -26,6 +28,10 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=T
 @app.callback()
 def _group() -> None:
     """How good a model's text is, in figures."""
+
+
+for _command in (perplexity, lambada, diversity, memorisation):
+    app.command(cls=SectionedCommand)(_command)
 
 
 @app.command(cls=SectionedCommand)

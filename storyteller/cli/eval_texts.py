@@ -1,0 +1,68 @@
+"""The texts that `storyteller eval` reads: files, and folders of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from storyteller.cli.source import read_text
+from storyteller.errors import UserError
+from storyteller.evaluation.texts import documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_KINDS: Final = frozenset({".txt", ".md", ".jsonl", ".json", ".py"})
+
+
+def read_named(source: str) -> str:
+    """The text of the file `source`, or of standard input for `-`.
+
+    Raises:
+        UserError: there is no such file.
+        DocumentError: it cannot be read.
+    """
+    if source != "-" and not Path(source).exists():
+        raise UserError(f"There is no file {source}. Check the name.")
+    return read_text(source)
+
+
+def read_documents(source: str) -> list[str]:
+    """The documents of the file `source`, or of standard input for `-`, which is one.
+
+    Raises:
+        DocumentError, UserError: it cannot be read.
+    """
+    return documents(read_named(source), source)
+
+
+def read_corpus(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """A name and a text for each document of `paths`, in order; of a folder, of all the files a corpus may have.
+
+    Raises:
+        DocumentError, UserError: one cannot be read.
+    """
+    for path in paths:
+        for file in _files(path):
+            found = read_documents(str(file))
+            for number, text in enumerate(found, 1):
+                yield (f"{file}:{number}" if len(found) > 1 else str(file)), text
+
+
+def check_corpus(paths: Sequence[Path]) -> None:
+    """See that there is something to read before hours are spent.
+
+    Raises:
+        UserError: a path is not there, or a folder has no such files.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"There is no file or folder {path}. Check the name.")
+        if not _files(path):
+            raise UserError(f"There is no text in {path}: files of {', '.join(sorted(_KINDS))} are read.")
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in _KINDS and file.is_file())
