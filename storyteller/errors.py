@@ -65,6 +65,12 @@ class CorpusError(UserError):
     title = "The corpus cannot be used"
 
 
+class TrainingError(UserError):
+    """A training run cannot begin, go on, or end as asked."""
+
+    title = "The training cannot go on"
+
+
 class LibraryError(StorytellerError):
     """The library database cannot be read or written."""
 
