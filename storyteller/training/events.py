@@ -139,7 +139,17 @@ class Failed(Event, frozen=True, kw_only=True, tag="failed"):
 
 
 AnyEvent: TypeAlias = (
-    Planned | Resumed | Stepped | Evaluated | Sampled | Checkpointed | Said | Paused | Finished | Stopped | Failed
+    Planned
+    | Resumed
+    | Stepped
+    | Evaluated
+    | Sampled
+    | Checkpointed
+    | Said
+    | Paused
+    | Finished
+    | Stopped
+    | Failed
 )
 _DECODER = msgspec.json.Decoder(AnyEvent)
 _ENCODER = msgspec.json.Encoder()

@@ -1,18 +1,13 @@
 """Where a genre's run lives, who works on it, and how it is told to pause or stop. No torch: the screen uses it too.
 
-    state_dir()/training/GENRE/
-        lock            held by the process that trains
-        run.json        what was asked for, and hashes of what it is learned from
-        events.jsonl    everything the run said
-        control         "pause", "stop", or nothing
-        step-N/         checkpoints; best/ the adapter that did best so far
+The folder is state_dir()/training/GENRE: `lock` is held by the process that trains, `run.json` says what was asked for,
+`events.jsonl` everything the run said, `control` what it is asked ("pause", "stop"), `step-N/` are checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,6 +20,7 @@ from storyteller.paths import state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 Wish = Literal["go", "pause", "stop"]
 
