@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "adapters": Command(
         "storyteller.cli.adapters", "list | show | use | remove | import | mix | merge | export adapters"
     ),
+    "train": Command("storyteller.cli.train", "learn a genre from texts, as an adapter beside the model"),
     "genres": Command("storyteller.cli.genres", "list | add genres to write in"),
     "corpus": Command(
         "storyteller.cli.corpus", "add | list | show | clean | remove texts to learn a genre from"

@@ -1,0 +1,210 @@
+"""`storyteller train`: a genre learned from texts, as an adapter beside the model."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from storyteller.cli.engine import find_wanted, settings_with_notices
+from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
+from storyteller.cli.sections import SectionedCommand
+from storyteller.cli.streams import notice, output
+from storyteller.cli.training_view import JsonView, TrainingView
+from storyteller.config import changed
+from storyteller.errors import TrainingError
+from storyteller.genres import check_name, find_genre
+from storyteller.training.corpus.load import load_corpus
+from storyteller.training.corpus.shelf import sources
+from storyteller.training.events import Said, Stopped
+from storyteller.training.run_folder import RunFolder
+from storyteller.training.settings import Wanted, check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from storyteller.training.run import Request
+
+INTERRUPTED = 130
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_LEARNING = "Learning"
+_RUN = "The run"
+
+
+@app.command(cls=SectionedCommand)
+def train(
+    *,
+    genre: Annotated[str, typer.Option(metavar="NAME", help="The genre; see `storyteller genres list`.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="Files or folders to learn from, instead of the genre's. Repeat."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(metavar="NAME|FOLDER", help="The model to learn beside.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the adapter is called; the genre if left out.")
+    ] = None,
+    rank: Annotated[int, typer.Option(rich_help_panel=_LEARNING, help="Of the low-rank products.")] = 16,
+    alpha: Annotated[
+        float, typer.Option(rich_help_panel=_LEARNING, help="They are multiplied by alpha over rank.")
+    ] = 32.0,
+    dropout: Annotated[float, typer.Option(rich_help_panel=_LEARNING, help="Of their inputs.")] = 0.05,
+    rate: Annotated[
+        float | None, typer.Option(rich_help_panel=_LEARNING, help="The highest learning rate.")
+    ] = None,
+    epochs: Annotated[
+        float | None, typer.Option(rich_help_panel=_LEARNING, help="How often each text is read.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(rich_help_panel=_LEARNING, help="Steps, instead of epochs.")
+    ] = None,
+    batch: Annotated[int, typer.Option(rich_help_panel=_LEARNING, help="Sequences a step.")] = 8,
+    micro_batch: Annotated[
+        int | None,
+        typer.Option(rich_help_panel=_LEARNING, help="Sequences at once: less memory, same result."),
+    ] = None,
+    seq: Annotated[int | None, typer.Option(rich_help_panel=_LEARNING, help="Tokens a sequence.")] = None,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            rich_help_panel=_LEARNING,
+            help="End after so many measurements without a better one; 0: never.",
+        ),
+    ] = 4,
+    seed: Annotated[int, typer.Option(min=0, rich_help_panel=_LEARNING, help="Same seed, same adapter.")] = 0,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="8bit|4bit",
+            rich_help_panel=_LEARNING,
+            help="Hold the base in fewer bits, by bitsandbytes.",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(metavar="adamw|adamw8bit", rich_help_panel=_LEARNING, help="What takes the steps.")
+    ] = "adamw",
+    recompute: Annotated[
+        bool, typer.Option("--recompute", rich_help_panel=_LEARNING, help="Less memory, a third more time.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on with the genre's unfinished run.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", rich_help_panel=_RUN, help="Throw its unfinished run away.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Say what would be done, and end.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", rich_help_panel=_RUN, help="Events as JSON, one a line.")
+    ] = False,
+    save_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="STEPS", rich_help_panel=_RUN, help="Checkpoints; every two minutes if left out."
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    threads: ThreadsOption = None,
+) -> int:
+    """Learn a genre: train a LoRA adapter on its texts, and put it to use once it was checked.
+
+    Ctrl-C saves and stops, so that --resume goes on; twice, it ends at once. Perplexity is of texts that were held out.
+    """
+    wanted = Wanted(
+        rank=rank,
+        alpha=alpha,
+        dropout=dropout,
+        rate=rate,
+        epochs=epochs,
+        steps=steps,
+        batch=batch,
+        micro_batch=micro_batch,
+        seq=seq,
+        patience=patience,
+        seed=seed,
+        quantise=_one_of("--quantize", quantize, ("8bit", "4bit")),
+        optimiser=_one_of("--optimizer", optimizer, ("adamw", "adamw8bit")) or "adamw",
+        recompute=recompute,
+    )
+    check(wanted)
+    if resume and restart:
+        raise TrainingError("--resume goes on with a run and --restart throws it away; choose one.")
+    settings = settings_with_notices()
+    kind = find_genre(genre)
+    if name is not None:
+        check_name(name)
+    chosen = changed(settings, device=device, dtype=dtype, threads=threads)
+    found = find_wanted(base, settings)
+    corpus = load_corpus(kind, data or sources(kind))
+    from storyteller.training.run import Request
+
+    request = Request(
+        genre=kind,
+        name=name or kind.name,
+        found=found,
+        documents=corpus.documents,
+        wanted=wanted,
+        device=chosen.device,
+        dtype=chosen.dtype,
+        threads=chosen.threads,
+        warnings=corpus.report.warnings,
+        save_every=save_every,
+    )
+    return _run(request, as_json=as_json, dry_run=dry_run, resume=resume, restart=restart)
+
+
+def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, restart: bool) -> int:
+    from storyteller.training.run import Preparation, run_training
+
+    view = JsonView(output) if as_json else TrainingView()
+    if dry_run:
+        plan = Preparation(request).plan()
+        view.tell(plan)
+        for warning in plan.warnings if as_json else ():
+            view.tell(Said(message=warning))
+        return 0
+    with view, _interruptible() as interrupted:
+        ended = run_training(
+            request,
+            RunFolder(request.genre.name),
+            view.tell,
+            interrupted=interrupted,
+            resume=resume,
+            restart=restart,
+        )
+    return INTERRUPTED if isinstance(ended, Stopped) else 0
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C, or a polite kill, once: asked for; twice: `KeyboardInterrupt`."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signal calls
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        notice("Saving and stopping after this step; once more ends at once.")
+
+    before = {which: signal.signal(which, ask) for which in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)
+
+
+def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> Any:
+    if value is not None and value not in allowed:
+        raise TrainingError(f"{option} is {value[:40]!r}; use {' or '.join(allowed)}.")
+    return value

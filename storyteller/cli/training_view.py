@@ -1,0 +1,172 @@
+"""A training run as a person watches it in a shell, or as a program reads it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Self
+
+from storyteller.cli.streams import is_terminal, notice, output
+from storyteller.text import display_line
+from storyteller.training.events import (
+    Checkpointed,
+    Evaluated,
+    Failed,
+    Finished,
+    Paused,
+    Planned,
+    Resumed,
+    Said,
+    Sampled,
+    Stepped,
+    Stopped,
+    to_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress
+
+    from storyteller.training.events import AnyEvent
+
+
+class JsonView:
+    """Every event as a line of JSON."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def tell(self, event: AnyEvent) -> None:
+        """Write `event`."""
+        self._write(to_line(event).decode("utf-8"))
+
+
+class TrainingView:
+    """A line for what matters, and on a terminal a bar with what changes."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._base: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def tell(self, event: AnyEvent) -> None:
+        """Show `event`."""
+        match event:
+            case Planned():
+                self._say(_plan_in_words(event))
+            case Resumed():
+                self._say(f"Going on from step {event.step}.")
+            case Stepped():
+                self._step(event)
+            case Evaluated():
+                self._say(self._measured(event))
+            case Sampled():
+                self._say(f"  {display_line(event.prompt)} │{display_line(event.text)}\n")
+            case Said():
+                notice(event.message)
+            case Paused():
+                self._say("Paused." if event.paused else "Going on.")
+            case Checkpointed():
+                pass
+            case Stopped():
+                self._close()
+                self._say(f"Stopped at step {event.step}; nothing is lost: add --resume to go on.")
+            case Finished():
+                self._close()
+                self._say(_result_in_words(event))
+            case Failed():
+                self._close()
+
+    def _measured(self, event: Evaluated) -> str:
+        if event.step == 0:
+            self._base = event.perplexity
+            return (
+                f"step 0: perplexity {event.perplexity:.2f} of the texts held out, before anything is learned"
+            )
+        change = f" ({event.perplexity / self._base - 1:+.1%})" if self._base else ""
+        return f"step {event.step}: perplexity {event.perplexity:.2f}{change}{', best so far' if event.best else ''}"
+
+    def _step(self, event: Stepped) -> None:
+        if not is_terminal(sys.stderr):
+            return
+        if self._bar is None:
+            self._bar = _open_bar(event.steps)
+        self._bar.update(
+            self._bar.task_ids[0],
+            completed=event.step,
+            total=event.steps,
+            said=(
+                f"loss {event.loss:.3f}  rate {event.rate:.1e}  {event.tokens_per_s:,.0f} tokens/s  "
+                f"{event.memory_gb:.1f} GB  {_time(event.seconds_left)} left"
+            ),
+        )
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(
+                display_line(text) if "\n" not in text else text, markup=False, highlight=False
+            )
+        else:
+            output(text + "\n")
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _open_bar(steps: int) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    bar = Progress(
+        TextColumn("{task.completed}/{task.total}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[said]}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    bar.add_task("", total=steps, said="")
+    bar.start()
+    return bar
+
+
+def _plan_in_words(plan: Planned) -> str:
+    lines = [
+        f"{plan.genre}: {plan.documents} texts, {plan.tokens:,} tokens",
+        f"held out  {plan.held_out_documents} texts, {plan.held_out_tokens:,} tokens",
+        f"base      {display_line(plan.base)}, {plan.dtype} on {plan.device}",
+        f"adapter   rank {plan.rank}, alpha {plan.alpha:g}, dropout {plan.dropout:g}: {plan.parameters:,} numbers learn",
+        f"steps     {plan.steps} of {plan.batch} sequences of {plan.seq} tokens, rate {plan.rate:g}",
+        f"epochs    {plan.epochs:g}",
+        f"estimate  {_time(plan.seconds)}, {plan.memory_gb:.1f} GB",
+    ]
+    return "\n".join([*lines, *(f"Warning: {display_line(warning)}" for warning in plan.warnings)])
+
+
+def _result_in_words(event: Finished) -> str:
+    change = event.perplexity / event.base_perplexity - 1
+    return (
+        f"{event.adapter} {event.version}: perplexity {event.base_perplexity:.2f} → {event.perplexity:.2f} ({change:+.1%}) "
+        f"at step {event.step}, {_time(event.seconds)}; {event.reason}.\n"
+        f"Saved, loaded again, the same; in {display_line(event.path)}\n"
+        f"Write with it: storyteller --genre {event.adapter}"
+    )
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    )

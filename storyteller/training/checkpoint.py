@@ -1,0 +1,159 @@
+"""Checkpoints that are whole or not there: written aside, synced, sealed with sizes and hashes, and then renamed.
+
+No pickle: tensors are safetensors, everything else is JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from storyteller.disk import sync_directory
+from storyteller.training.adapters.layout import save_synced
+from storyteller.training.adapters.publish import write_synced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor
+
+_NAME: Final = re.compile(r"step-(\d{1,9})\Z")
+_SEAL: Final = "COMPLETE.json"
+_KEPT: Final = 2  # checkpoints: the newest, and one in case it is damaged
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """Where a run is, in numbers.
+
+    Attributes:
+        step: steps done.
+        best_loss, best_step: nats a token on what is held out, of the best measurement after the first.
+        base_loss: of the base.
+        since_best: measurements since the best one.
+        micro_batch: sequences at once, after memory ran out perhaps.
+        seconds: spent in training.
+    """
+
+    step: int = 0
+    best_loss: float | None = None
+    best_step: int = 0
+    base_loss: float | None = None
+    since_best: int = 0
+    micro_batch: int = 0
+    seconds: float = 0.0
+    last_loss: float = 0.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that is needed to go on as if nothing had happened.
+
+    Attributes:
+        adapter: as `base.adapter_tensors`; `best` the same of the best measurement.
+        optimiser: the optimiser's tensors, by name, and the state of chance under "chance".
+    """
+
+    progress: Progress
+    adapter: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `checkpoint` to `folder`/step-N; older ones but one are removed.
+
+    Raises:
+        OSError: it could not be written; the ones before are as they were.
+    """
+    target = folder / f"step-{checkpoint.progress.step}"
+    aside = target.with_suffix(".tmp")
+    for stale in (aside, target):
+        if stale.exists():
+            shutil.rmtree(stale)
+    try:
+        aside.mkdir(parents=True)
+        for name, tensors in _files(checkpoint):
+            save_synced(tensors, aside / name)
+        write_synced(aside / "progress.json", msgspec.json.encode(checkpoint.progress))
+        write_synced(aside / _SEAL, msgspec.json.encode(_seal(aside)))
+        sync_directory(aside)
+        aside.rename(target)
+        sync_directory(folder)
+    except OSError:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    for old in list(_by_age(folder))[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is whole, and the names of newer ones that are not."""
+    damaged: list[str] = []
+    for path in _by_age(folder):
+        checkpoint = _load(path)
+        if checkpoint is not None:
+            return checkpoint, damaged
+        damaged.append(path.name)
+    return None, damaged
+
+
+def any_in(folder: Path) -> bool:
+    """Whether there is a checkpoint, whole or not."""
+    return next(_by_age(folder), None) is not None
+
+
+def remove_all(folder: Path) -> None:
+    """Forget every checkpoint, finished or not."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in list(folder.iterdir()):
+            if _NAME.match(path.name.removesuffix(".tmp")):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    yield "adapter.safetensors", checkpoint.adapter
+    yield "best.safetensors", checkpoint.best
+    yield "optimiser.safetensors", checkpoint.optimiser
+
+
+def _seal(folder: Path) -> dict[str, tuple[int, str]]:
+    return {path.name: _size_and_hash(path) for path in sorted(folder.iterdir()) if path.name != _SEAL}
+
+
+def _size_and_hash(path: Path) -> tuple[int, str]:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return path.stat().st_size, digest
+
+
+def _load(folder: Path) -> Checkpoint | None:
+    try:
+        sealed = msgspec.json.decode((folder / _SEAL).read_bytes(), type=dict[str, tuple[int, str]])
+        if sealed != _seal(folder):
+            return None
+        progress = msgspec.json.decode((folder / "progress.json").read_bytes(), type=Progress)
+        adapter, best, optimiser = (
+            load_file(folder / f"{name}.safetensors") for name in ("adapter", "best", "optimiser")
+        )
+    except (OSError, ValueError, SafetensorError):
+        return None
+    return Checkpoint(progress, adapter, best, optimiser)
+
+
+def _by_age(folder: Path) -> Iterator[Path]:
+    """Checkpoints, the newest first."""
+    try:
+        found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.match(path.name))]
+    except OSError:
+        return
+    yield from (path for _, path in sorted(found, reverse=True))

@@ -1,0 +1,88 @@
+"""The result of a run in PEFT's layout, loaded again by what will write with it, and compared."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Final
+
+import torch
+
+from storyteller.engine.network.adapter_config import CONFIG, WEIGHTS, AdapterConfig
+from storyteller.engine.network.adapters import load_adapter, mix
+from storyteller.engine.network.cache import Trunk
+from storyteller.engine.network.device import Placement
+from storyteller.engine.network.model import PARTS
+from storyteller.engine.network.weights import load_network
+from storyteller.errors import TrainingError
+from storyteller.training.adapters.layout import save_synced
+from storyteller.training.adapters.publish import write_synced
+from storyteller.training.base import set_adapter_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from storyteller.engine.network.model import Network
+    from storyteller.engine.network.model_config import ModelConfig
+    from storyteller.training.loop import Run
+
+_PROBE: Final = 64  # tokens
+# Largest difference of a logit, as a share of their spread: rounding alone, however the base is held.
+_BOUNDS: Final = {"float32": 1e-3, "bfloat16": 0.25, "8bit": 0.6, "4bit": 1.5}
+
+
+def write_result(folder: Path, run: Run, base: Path, config: ModelConfig) -> None:
+    """Write the best adapter of `run` into `folder` and load it again for the model in `base`.
+
+    Raises:
+        TrainingError: what was loaded does not say what was trained; nothing was put on the shelf.
+        OSError: it could not be written.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    settings = run.settings
+    plain = AdapterConfig(
+        rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout, parts=frozenset(PARTS)
+    )
+    write_synced(folder / CONFIG, plain.to_json())
+    save_synced(run.best, folder / WEIGHTS)
+    probe = run.measured[0][:_PROBE]
+    set_adapter_tensors(run.learner, run.best)
+    trained = _trained_logits(run, probe)
+    network = _network(base, config, Placement(run.device, getattr(torch, settings.dtype)))
+    loaded = _logits(mix(network, [(load_adapter(folder, config), 1.0)]), probe)
+    difference = float((trained - loaded).abs().amax() / loaded.std().clamp(min=1e-6))
+    bound = _BOUNDS[settings.quantise or settings.dtype]
+    if not difference <= bound:
+        raise TrainingError(
+            f"The adapter that was saved does not say what was trained (logits differ by {difference:.3g} of their "
+            f"spread, {bound:g} is rounding). It was kept in {folder} and not put to use."
+        )
+
+
+@torch.no_grad()
+def _trained_logits(run: Run, probe: Tensor) -> Tensor:
+    model = run.learner.model
+    model.eval()
+    hidden = run.learner.hidden(probe[None].to(run.device))[0]
+    return (hidden @ run.learner.head.t()).float().cpu()
+
+
+@torch.inference_mode()
+def _logits(network: Network, probe: Tensor) -> Tensor:
+    return network.logits(Trunk(network).extend(probe.tolist())).cpu()
+
+
+def _network(folder: Path, config: ModelConfig, placement: Placement) -> Network:
+    return _last(load_network(folder, config, placement))
+
+
+def _last(steps: Generator[float, None, Network]) -> Network:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            network: Network = end.value
+            return network
