@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from storyteller.cli.engine import find_wanted, settings_with_notices
+from storyteller.cli.learned_from import kept_spans, manuscripts
 from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.streams import notice, output
@@ -93,6 +94,13 @@ def train(
     recompute: Annotated[
         bool, typer.Option("--recompute", rich_help_panel=_LEARNING, help="Less memory, a third more time.")
     ] = False,
+    from_feedback: Annotated[
+        bool, typer.Option("--from-feedback", help="Learn from what you accepted and kept, too.")
+    ] = False,
+    include_manuscripts: Annotated[
+        bool,
+        typer.Option("--include-manuscripts", help="Learn from your own manuscripts of this genre, too."),
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on with the genre's unfinished run.")
     ] = False,
@@ -144,7 +152,9 @@ def train(
         check_name(name)
     chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     found = find_wanted(base, settings)
-    corpus = load_corpus(kind, data or sources(kind))
+    own = manuscripts(kind) if include_manuscripts else ()
+    corpus = load_corpus(kind, (*(data or sources(kind)), *own))
+    kept = kept_spans(kind) if from_feedback else None
     from storyteller.training.run import Request
 
     request = Request(
@@ -157,6 +167,8 @@ def train(
         dtype=chosen.dtype,
         threads=chosen.threads,
         warnings=corpus.report.warnings,
+        kept_spans=b"" if kept is None else kept.data,
+        datasets=() if kept is None else (kept.hash,),
         save_every=save_every,
     )
     return _run(request, as_json=as_json, dry_run=dry_run, resume=resume, restart=restart)

@@ -120,7 +120,10 @@ class Windows:
 
     def __getitem__(self, number: int) -> Tensor:
         """Window `number` of the run, counted through all epochs: (seq + 1,) ids."""
-        epoch, place = divmod(number, self.per_epoch)
+        return self.window_of(*divmod(number, self.per_epoch))
+
+    def window_of(self, epoch: int, place: int) -> Tensor:
+        """Window `place` of an epoch: (seq + 1,) ids."""
         stream, starts = self._epoch(epoch)
         start = starts[place]
         wanted = torch.arange(start, start + self._seq + 1) % self._total
@@ -130,13 +133,26 @@ class Windows:
         """Windows from `first` on: (count, seq + 1)."""
         return torch.stack([self[number] for number in range(first, first + count)])
 
+    def rows(self, first: int, count: int) -> tuple[Tensor, Tensor]:
+        """What is read and what is to be predicted, (count, seq) each, from sequence `first` of the run on."""
+        inputs, targets = zip(*(self._row(number) for number in range(first, first + count)), strict=True)
+        return torch.stack(inputs), torch.stack(targets)
+
+    def counted(self, first: int, count: int) -> int:
+        """Targets that count in those sequences."""
+        return int((self.rows(first, count)[1] != IGNORED).sum())
+
+    def _row(self, number: int) -> tuple[Tensor, Tensor]:
+        window = self[number]
+        return window[:-1], window[1:]
+
     def _make_epoch(self, epoch: int) -> tuple[Tensor, list[int]]:
         chance = random.Random(f"{self._seed}/{epoch}")
         order = list(range(len(self._pieces)))
         chance.shuffle(order)
         stream = torch.tensor(list(chain.from_iterable(self._pieces[i] for i in order)), dtype=torch.int64)
         shift = chance.randrange(self._seq)
-        starts = [shift + i * self._seq for i in range(self.per_epoch)]
+        starts = [shift + i * self._seq for i in range(-(-self._total // self._seq))]
         chance.shuffle(starts)
         return stream, starts
 

@@ -174,14 +174,15 @@ def _gradients(run: Run, parameters: Sequence[torch.nn.Parameter]) -> float:
     settings, progress = run.settings, run.progress
     mine = run.processes.share(settings.batch)
     first = progress.step * settings.batch
+    counted = run.windows.counted(first, settings.batch)
     chance = _chance(run.device)
     while True:
         try:
             total = torch.zeros((), device=run.device)
             for start in range(mine.start, mine.stop, progress.micro_batch):
                 count = min(progress.micro_batch, mine.stop - start)
-                ids = run.windows.batch(first + start, count).to(run.device)
-                loss = run.learner.loss(ids[:, :-1], ids[:, 1:]) / (settings.batch * settings.seq)
+                ids, targets = (rows.to(run.device) for rows in run.windows.rows(first + start, count))
+                loss = run.learner.loss(ids, targets) / counted
                 torch.autograd.backward(loss)
                 total += loss.detach()
         except (RuntimeError, MemoryError) as error:

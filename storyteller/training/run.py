@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from storyteller.training.checkpoint import Checkpoint, Progress
 from storyteller.training.data import Pieces, Windows, measured_windows, tokenise
 from storyteller.training.estimate import estimate
 from storyteller.training.events import Failed, Finished, Planned, Resumed, Said, Stopped, to_line
+from storyteller.training.examples import MixedWindows, read_examples
 from storyteller.training.loop import Diverged, Interrupted, Run, train
 from storyteller.training.result import write_result
 from storyteller.training.sample import sampler
@@ -59,7 +61,9 @@ class Request:
     Attributes:
         name: of the adapter.
         warnings: what is to be said of the texts beforehand.
-        micro_batch_limit: for tests and small machines: no more sequences at once, whatever fits.
+        kept_spans: an `sft` data set of the feedback log, learned beside the documents.
+        datasets: its hash, so that a purge finds the adapters that were made of it.
+        save_every: steps between checkpoints; two minutes if None.
     """
 
     genre: Genre
@@ -71,6 +75,8 @@ class Request:
     dtype: str = "auto"
     threads: int = 0
     warnings: tuple[str, ...] = ()
+    kept_spans: bytes = b""
+    datasets: tuple[str, ...] = ()
     save_every: int | None = None
 
 
@@ -111,12 +117,27 @@ class Preparation:
         )
         if self.pieces.tokens < self.settings.seq:
             self.settings = msgspec.structs.replace(self.settings, seq=max(8, self.pieces.tokens // 2))
-        self.windows = Windows(self.pieces.read, self.settings.seq, self.settings.seed)
+        self.windows = self._windows()
+
+    def _windows(self) -> Windows:
+        seq, seed, kept = self.settings.seq, self.settings.seed, self.request.kept_spans
+        if not kept:
+            return Windows(self.pieces.read, seq, seed)
+        examples = read_examples(
+            kept, self.tokens.encode, eos=self.tokens.eos, model_hash=model_hash(self.request.found.path)
+        )
+        return MixedWindows(self.pieces.read, seq, seed, examples, self.tokens.eos)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Of everything that is learned from."""
+        kept = self.request.kept_spans
+        return hashlib.sha256(self.pieces.hash.encode() + kept).hexdigest() if kept else self.pieces.hash
 
     @cached_property
     def asked(self) -> Asked:
         """What a checkpoint of this run goes with."""
-        return Asked(self.settings, model_hash(self.request.found.path), self.pieces.hash)
+        return Asked(self.settings, model_hash(self.request.found.path), self.data_hash)
 
     @property
     def micro_batch(self) -> int:
@@ -357,7 +378,8 @@ class _Working:
             genre=prepared.request.genre.name,
             base=prepared.request.found.name,
             base_hash=prepared.asked.base_hash,
-            data_hash=pieces.hash,
+            data_hash=prepared.data_hash,
+            datasets=prepared.request.datasets,
             documents=pieces.documents,
             tokens=pieces.tokens,
             rank=settings.rank,

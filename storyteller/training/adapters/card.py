@@ -45,6 +45,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         seconds: how long the training took.
         created: when, as ISO 8601 with its zone.
         version: storyteller's.
+        datasets: hashes of the feedback data sets it was made of.
         parents: for a mix, each adapter as `name/version` and its weight.
         notes: sentences for a reader.
     """
@@ -73,6 +74,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     created: str
     version: str
+    datasets: tuple[str, ...] = ()
     parents: dict[str, float] = {}
     notes: tuple[str, ...] = ()
 

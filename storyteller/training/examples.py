@@ -1,0 +1,99 @@
+"""Spans a writer kept, as sequences to learn from: what stood before them is read, and only they are learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import torch
+
+from storyteller.errors import CorpusError
+from storyteller.training.data import IGNORED, Windows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+
+class _Row(msgspec.Struct, kw_only=True):
+    """A line of an `sft` data set (feedback/export.py), as far as it matters here."""
+
+    prompt: str
+    prompt_ids: list[int]
+    completion: str
+    completion_ids: list[int] | None
+    eos: bool
+    model_hash: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids, of which those from `first` on are learned."""
+
+    ids: tuple[int, ...]
+    first: int
+
+
+def read_examples(
+    lines: bytes, encode: Callable[[str], Sequence[int]], *, eos: int, model_hash: str
+) -> tuple[Example, ...]:
+    """The rows of an `sft` data set as examples for the model with `model_hash`.
+
+    Its own ids are the authority, since text may not encode to what was sampled; another model's are made anew.
+
+    Raises:
+        CorpusError: a line is no such row.
+    """
+    decoder = msgspec.json.Decoder(_Row)
+    examples = []
+    for number, line in enumerate(lines.splitlines(), 1):
+        try:
+            row = decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            raise CorpusError(f"Line {number} of the feedback is no kept span ({error}).") from error
+        own = row.model_hash == model_hash
+        prompt = row.prompt_ids if own else encode(row.prompt)
+        completion = row.completion_ids if own and row.completion_ids else encode(row.completion)
+        examples.append(Example((*prompt, *completion, *([eos] if row.eos else [])), len(prompt)))
+    return tuple(examples)
+
+
+class MixedWindows(Windows):
+    """Windows of a text and examples, shuffled together: an epoch has every window and every example once."""
+
+    def __init__(
+        self, pieces: Sequence[Sequence[int]], seq: int, seed: int, examples: Sequence[Example], eos: int
+    ) -> None:
+        super().__init__(pieces, seq, seed)
+        self._examples = examples
+        self._eos = eos
+
+    @property
+    def per_epoch(self) -> int:
+        """Windows and examples until all was read once."""
+        return super().per_epoch + len(self._examples)
+
+    def _row(self, number: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(number, self.per_epoch)
+        chosen = self._order(epoch)[place]
+        if chosen >= len(self._examples):
+            window = self.window_of(epoch, chosen - len(self._examples))
+            return window[:-1], window[1:]
+        return self._example(self._examples[chosen])
+
+    def _order(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+        order: list[int] = torch.randperm(self.per_epoch, generator=generator).tolist()
+        return order
+
+    def _example(self, example: Example) -> tuple[Tensor, Tensor]:
+        """Cut from the left where it is too long, filled up at the right where it is too short."""
+        cut = max(0, len(example.ids) - self._seq - 1)
+        ids, first = example.ids[cut:], max(1, example.first - cut)
+        padding = self._seq + 1 - len(ids)
+        inputs = torch.tensor([*ids, *[self._eos] * padding][:-1])
+        targets = torch.full((self._seq,), IGNORED)
+        targets[first - 1 : len(ids) - 1] = torch.tensor(ids[first:])
+        return inputs, targets
