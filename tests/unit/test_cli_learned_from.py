@@ -1,0 +1,54 @@
+"""What a writer's own work adds to a corpus."""
+
+from pathlib import Path
+
+import pytest
+
+from storyteller.cli.learned_from import kept_spans, manuscripts
+from storyteller.errors import CorpusError
+from storyteller.feedback.consent import Scope
+from storyteller.feedback.datasets import TooLittleFeedback
+from storyteller.feedback.log import FeedbackLog
+from storyteller.genres import find_genre
+from storyteller.training.examples import read_examples
+from tests.stubs.feedback_story import Story, agreed_log
+
+POETRY = find_genre("poetry")
+
+
+def test_too_little_feedback_is_said(home: Path) -> None:
+    with pytest.raises(TooLittleFeedback, match="of 50"):
+        kept_spans(POETRY)
+
+
+def test_manuscripts_are_those_of_the_genre_that_are_there_and_allowed(home: Path, tmp_path: Path) -> None:
+    log = agreed_log()
+    story = Story(log)
+    here, elsewhere, gone, private = (tmp_path / name for name in ("a.md", "b.md", "c.md", "d.md"))
+    for path in (here, elsewhere, private):
+        path.write_text("words\n")
+    for path, genre in ((here, "poetry"), (elsewhere, "stories"), (gone, "poetry"), (private, "poetry")):
+        story.offer("x", document=str(path), genre=genre)
+    log.set_consent(Scope.of_document(str(private)), on=False)
+    assert manuscripts(POETRY) == (here,)
+
+
+def test_no_manuscript_at_all_is_said(home: Path) -> None:
+    with pytest.raises(CorpusError, match="--data"):
+        manuscripts(POETRY)
+
+
+def test_kept_spans_are_recorded_as_a_data_set_so_that_a_purge_finds_what_was_made_of_it() -> None:
+    story = Story(agreed_log())
+    for number in range(60):
+        story.kept(f"a span of words number {number}", genre="poetry", prompt=f"Before {number}")
+    dataset = kept_spans(POETRY)
+    assert dataset.counts["rows"] >= 50
+    assert read_examples(dataset.data, list_of_bytes, eos=0, model_hash="abc123")
+    with FeedbackLog().reading() as connection:
+        assert connection is not None
+        assert [row["hash"] for row in connection.execute("SELECT hash FROM dataset")] == [dataset.hash]
+
+
+def list_of_bytes(text: str) -> list[int]:
+    return list(text.encode())
