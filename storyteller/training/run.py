@@ -59,7 +59,7 @@ class Request:
     Attributes:
         name: of the adapter.
         warnings: what is to be said of the texts beforehand.
-        micro_batch_limit: for tests and small machines: no more sequences at once, whatever fits.
+        save_every: steps from one checkpoint to the next; None: every two minutes.
     """
 
     genre: Genre
@@ -109,8 +109,6 @@ class Preparation:
             tokens=self.pieces.tokens,
             dtype=str(dtype).removeprefix("torch."),
         )
-        if self.pieces.tokens < self.settings.seq:
-            self.settings = msgspec.structs.replace(self.settings, seq=max(8, self.pieces.tokens // 2))
         self.windows = Windows(self.pieces.read, self.settings.seq, self.settings.seed)
 
     @cached_property
