@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -69,7 +69,7 @@ def test_a_window_follows_the_stream_of_its_epoch(sizes: list[int], seq: int, nu
     pieces = [[100 * index + place for place in range(size)] for index, size in enumerate(sizes)]
     window = Windows(pieces, seq, 0)[number].tolist()
     ends = {piece[-1] for piece in pieces}
-    for before, after in zip(window, window[1:], strict=False):
+    for before, after in pairwise(window):
         assert after == before + 1 or (before in ends and after % 100 == 0)
 
 
