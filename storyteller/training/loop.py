@@ -77,7 +77,7 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Where it runs."""
-        return trainable(self.learner)[0][1].device
+        return self.learner.head.device
 
 
 def train(run: Run, resumed: Checkpoint | None = None) -> str:
