@@ -62,11 +62,14 @@ def trainable(learner: Learner) -> list[tuple[str, torch.nn.Parameter]]:
 
 
 def adapter_tensors(learner: Learner) -> dict[str, Tensor]:
-    """The adapter as peft saves it: float32, on the processor."""
+    """The adapter as peft saves it, a copy that learning does not change: float32, on the processor."""
     from peft import get_peft_model_state_dict
 
     state: dict[str, Tensor] = get_peft_model_state_dict(learner.model)
-    return {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in state.items()}
+    return {
+        name: tensor.detach().to("cpu", torch.float32, copy=True).contiguous()
+        for name, tensor in state.items()
+    }
 
 
 def set_adapter_tensors(learner: Learner, tensors: dict[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ from storyteller.training.adapters.layout import save_synced
 from storyteller.training.adapters.publish import write_synced
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -69,12 +69,14 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `checkpoint` to `folder`/step-N; older ones but one are removed.
+    """Write `checkpoint` to `folder`/step-N, unless a whole one is there; all but it and the one before are removed.
 
     Raises:
         OSError: it could not be written; the ones before are as they were.
     """
     target = folder / f"step-{checkpoint.progress.step}"
+    if _load(target) is not None:  # never taken apart to be written again: the disk may be full by now
+        return target
     aside = target.with_suffix(".tmp")
     for stale in (aside, target):
         if stale.exists():
@@ -91,8 +93,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     except OSError:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    for old in list(_by_age(folder))[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
+    _remove_all_but(folder, _up_to(folder, checkpoint.progress.step)[:_KEPT])
     return target
 
 
@@ -114,10 +115,19 @@ def any_in(folder: Path) -> bool:
 
 def remove_all(folder: Path) -> None:
     """Forget every checkpoint, finished or not."""
+    _remove_all_but(folder, [])
+
+
+def _remove_all_but(folder: Path, kept: Collection[Path]) -> None:
     with contextlib.suppress(FileNotFoundError):
         for path in list(folder.iterdir()):
-            if _NAME.match(path.name.removesuffix(".tmp")):
+            if _NAME.match(path.name.removesuffix(".tmp")) and path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _up_to(folder: Path, step: int) -> list[Path]:
+    """Checkpoints of `step` and before, the newest first: later ones were damaged, or the run would be past them."""
+    return [path for path in _by_age(folder) if int(path.name.removeprefix("step-")) <= step]
 
 
 def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, Tensor]]]:

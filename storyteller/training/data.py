@@ -76,8 +76,8 @@ def tokenise(
     texts = [document.text for document in documents]
     if len(texts) < _FEW:
         sides = [_divided(text) for text in texts]
-        read = [array("i", encode(start)) for start, _ in sides if start]
-        # What follows a cut does not begin a document, and what precedes it does not end one.
+        # What precedes a cut does not end a document.
+        read = [array("i", [*encode(start), *([] if rest else end)]) for start, rest in sides if start]
         held_out = [array("i", [*encode(rest), *end]) for _, rest in sides if rest]
         counts = len(read), len(held_out)
     else:

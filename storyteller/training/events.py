@@ -174,7 +174,7 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, AnyEvent]]:
                 offset += len(line)
                 try:
                     event = _DECODER.decode(line)
-                except msgspec.MsgspecError:
+                except ValueError:  # of msgspec's errors, and of bytes that are no UTF-8
                     continue
                 yield offset, event
     except FileNotFoundError:

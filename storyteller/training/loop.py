@@ -77,7 +77,7 @@ class Run:
     @property
     def device(self) -> torch.device:
         """Where it runs."""
-        return trainable(self.learner)[0][1].device
+        return self.learner.head.device
 
 
 def train(run: Run, resumed: Checkpoint | None = None) -> str:
@@ -152,7 +152,11 @@ def learning_rate(settings: Settings, step: int) -> float:
 
 @torch.no_grad()
 def measure(run: Run) -> float:
-    """Nats a token over everything held out."""
+    """Nats a token over everything held out.
+
+    Raises:
+        Diverged: they are no number.
+    """
     run.learner.model.eval()
     total, count = 0.0, 0
     try:
@@ -162,6 +166,8 @@ def measure(run: Run) -> float:
             count += ids.shape[1] - 1
     finally:
         run.learner.model.train()
+    if not math.isfinite(total):
+        raise Diverged
     return total / count
 
 
@@ -186,9 +192,10 @@ def _gradients(run: Run, parameters: Sequence[torch.nn.Parameter]) -> float:
                 torch.autograd.backward(loss)
                 total += loss.detach()
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or progress.micro_batch == 1:
+            at_once = min(progress.micro_batch, len(mine))
+            if not is_out_of_memory(error) or at_once <= 1:
                 raise
-            progress.micro_batch //= 2
+            progress.micro_batch = at_once // 2
         else:
             run.processes.sum_gradients(parameters, total)
             return float(total)
@@ -198,10 +205,14 @@ def _gradients(run: Run, parameters: Sequence[torch.nn.Parameter]) -> float:
         _set_chance(run.device, chance)
         run.tell(
             Said(
-                message=f"There was not enough memory, so {progress.micro_batch} sequences are read at once; a step "
-                f"still learns from {settings.batch}."
+                message=f"There was not enough memory, so {_sequences(progress.micro_batch)} at once; a step still learns "
+                f"from {settings.batch}."
             )
         )
+
+
+def _sequences(count: int) -> str:
+    return f"{count} sequences are read" if count > 1 else "one sequence is read"
 
 
 def _better(run: Run, loss: float) -> bool:

@@ -73,7 +73,7 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
     Raises:
         TrainingError: the launcher's variables make no sense.
     """
-    if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         return Processes(), device
     try:
         rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])

@@ -13,7 +13,7 @@ from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.device import Placement
 from storyteller.engine.network.model import PARTS
 from storyteller.engine.network.weights import load_network
-from storyteller.errors import TrainingError
+from storyteller.errors import AdapterError, TrainingError
 from storyteller.training.adapters.layout import save_synced
 from storyteller.training.adapters.publish import write_synced
 from storyteller.training.base import set_adapter_tensors
@@ -53,7 +53,11 @@ def write_result(folder: Path, run: Run, base: Path, config: ModelConfig) -> Non
     set_adapter_tensors(run.learner, run.best)
     trained = _trained_logits(run, probe)
     network = _network(base, config, Placement(run.device, getattr(torch, settings.dtype)))
-    loaded = _logits(mix(network, [(load_adapter(folder, config), 1.0)]), probe)
+    try:
+        adapter = load_adapter(folder, config)
+    except AdapterError as error:
+        raise TrainingError(f"The adapter that was saved cannot be loaded again: {error.message}") from error
+    loaded = _logits(mix(network, [(adapter, 1.0)]), probe)
     apart = torch.log_softmax(trained, -1) - torch.log_softmax(loaded, -1)
     difference = float(apart.abs().amax() / loaded.std().clamp(min=1e-6))
     bound = _BOUNDS[settings.quantise or settings.dtype]

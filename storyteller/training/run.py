@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from dataclasses import dataclass, field
@@ -15,11 +16,11 @@ import torch
 from storyteller import __version__
 from storyteller.atomic import write_atomic
 from storyteller.engine.model_folder import model_hash
-from storyteller.engine.network.device import place, release_memory, set_threads
+from storyteller.engine.network.device import is_out_of_memory, place, release_memory, set_threads
 from storyteller.engine.network.model_config import ModelConfig, load_config
 from storyteller.engine.network.weights import parameter_count
 from storyteller.engine.prompt.tokens import Tokens, load_tokens
-from storyteller.errors import TrainingError
+from storyteller.errors import StorytellerError, TrainingError
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes as launched
 from storyteller.training.adapters.card import Card
@@ -65,7 +66,7 @@ class Request:
         warnings: what is to be said of the texts beforehand.
         kept_spans: an `sft` data set of the feedback log, learned beside the documents.
         datasets: its hash, so that a purge finds the adapters that were made of it.
-        save_every: steps between checkpoints; two minutes if None.
+        save_every: steps from one checkpoint to the next; None: every two minutes.
     """
 
     genre: Genre
@@ -118,8 +119,6 @@ class Preparation:
             tokens=self.pieces.tokens,
             dtype=str(dtype).removeprefix("torch."),
         )
-        if self.pieces.tokens < self.settings.seq:
-            self.settings = msgspec.structs.replace(self.settings, seq=max(8, self.pieces.tokens // 2))
         self.windows = self._windows()
 
     def _windows(self) -> Windows:
@@ -207,7 +206,7 @@ def run_training(
     processes, device = launched.join(prepared.device)
     prepared.device = device
     try:
-        with folder.held() if processes.leads else _nothing():
+        with folder.held() if processes.leads else contextlib.nullcontext():
             return _Working(prepared, folder, tell, processes).run(
                 interrupted, resume=resume, restart=restart
             )
@@ -238,28 +237,33 @@ class _Working:
         self._processes.wait()
         try:
             return self._train(resumed, interrupted)
-        except TrainingError as error:
+        except StorytellerError as error:
             self.tell(Failed(message=error.message))
             raise
         except OSError as error:
-            message = f"the disk: {error.strerror or error}. Make room, then: {self._how_to_resume}"
+            message = f"the disk: {error.strerror or error}. Make room, then: {self._how_to_go_on}"
             self.tell(Failed(message=message))
             raise TrainingError(message) from error
         except (RuntimeError, MemoryError) as error:
-            self.tell(Failed(message=f"{type(error).__name__}: {str(error)[:300]}"))
-            raise
+            if not is_out_of_memory(error):
+                self.tell(Failed(message=f"{type(error).__name__}: {str(error)[:300]}"))
+                raise
+            message = "There is not enough memory for one sequence at once. Use --recompute, a shorter --seq or a smaller --base."
+            self.tell(Failed(message=message))
+            raise TrainingError(message) from error
 
     def tell(self, event: AnyEvent) -> None:
-        """To whoever started the run, and to its file."""
+        """To whoever started the run, and to its file, unless the disk has no room for it."""
         if not self._processes.leads:
             return
-        with self._folder.events.open("ab") as stream:
+        with contextlib.suppress(OSError), self._folder.events.open("ab") as stream:
             stream.write(to_line(event))
         self._listener(event)
 
     @property
-    def _how_to_resume(self) -> str:
-        return f"storyteller train --genre {self._prepared.request.genre.name} --resume"
+    def _how_to_go_on(self) -> str:
+        resume = " --resume" if checkpoints.any_in(self._folder.path) else ""
+        return f"storyteller train --genre {self._prepared.request.genre.name}{resume}"
 
     def _checkpoint(self, *, resume: bool, restart: bool) -> Checkpoint | None:
         folder = self._folder.path
@@ -274,12 +278,17 @@ class _Working:
             return None
         try:
             before = msgspec.json.decode(self._folder.settings.read_bytes(), type=Asked)
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, ValueError):  # msgspec's errors, and bytes that are no UTF-8
             before = None
         found, damaged = checkpoints.load_newest(folder)
         if before is None or found is None:
+            if not checkpoints.any_in(folder):
+                raise TrainingError(
+                    f"There is no run of {self._folder.genre} to go on with. Begin one without --resume."
+                )
+            broken = ", ".join(damaged) if found is None else self._folder.settings.name
             raise TrainingError(
-                f"There is no run of {self._folder.genre} to go on with. Begin one without --resume."
+                f"The run of {self._folder.genre} cannot go on: {broken} in {folder} is damaged. Begin anew with --restart."
             )
         changed = _changes(before, self._prepared.asked)
         if changed:
@@ -309,6 +318,10 @@ class _Working:
             torch.manual_seed(settings.seed + self._processes.rank)  # other numbers are dropped there
         windows = measured_windows(prepared.pieces.held_out, settings.seq, prepared.tokens.eos)
         progress = resumed.progress if resumed is not None else Progress(micro_batch=prepared.micro_batch)
+        if (
+            prepared.request.wanted.micro_batch is not None
+        ):  # fewer may be asked for later, never more than fit
+            progress.micro_batch = min(progress.micro_batch, prepared.micro_batch)
         run = Run(
             learner=learner,
             settings=settings,
@@ -330,14 +343,20 @@ class _Working:
             return Stopped(step=progress.step)
         except Diverged as error:
             reason = "the loss was no number any more"
+            if progress.base_loss is None:
+                raise TrainingError(
+                    f"The loss of the base itself is not a number in {settings.dtype}: it is damaged, or needs --dtype float32."
+                ) from error
             if not _is_better(progress):
                 checkpoints.remove_all(self._folder.path)
                 raise TrainingError(
-                    f"The loss is not a number any more at step {progress.step + 1}. Begin anew with a lower rate: "
-                    f"--rate {settings.rate / 4:.1g} --restart."
+                    f"The loss is not a number any more after step {progress.step}. Begin anew with a lower rate: "
+                    f"--rate {settings.rate / 4:.1g}."
                 ) from error
             self.tell(
-                Said(message=f"The loss was no number at step {progress.step + 1}; the best before is kept.")
+                Said(
+                    message=f"The loss was no number any more after step {progress.step}; the best before is kept."
+                )
             )
         return self._finish(run, reason)
 
@@ -440,9 +459,3 @@ def _widths(config: ModelConfig) -> int:
     from storyteller.engine.network.model_config import product_shapes
 
     return sum(inputs + outputs for inputs, outputs in product_shapes(config).values())
-
-
-class _nothing:  # noqa: N801 - a context, as nullcontext
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *args: object) -> None: ...

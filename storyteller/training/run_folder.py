@@ -104,7 +104,7 @@ class RunFolder:
 def _holder(fd: int) -> Process | None:
     try:
         return msgspec.json.decode(os.pread(fd, 4096, 0), type=Process)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # msgspec's errors, and bytes that are no UTF-8
         return None
 
 

@@ -91,6 +91,7 @@ def check(wanted: Wanted) -> None:
         ("--batch", wanted.batch, 1, 4096),
         ("--micro-batch", wanted.micro_batch, 1, 4096),
         ("--seq", wanted.seq, 8, 1 << 16),
+        ("--seed", wanted.seed, 0, (1 << 63) - 1),
     )
     for option, value, least, most in bounds:
         if value is not None and not least <= value <= most:
@@ -105,6 +106,8 @@ def resolved(wanted: Wanted, *, parameters: int, window: int, tokens: int, dtype
     """
     little = tokens < _LITTLE_TEXT
     seq = min(wanted.seq or (256 if little else 1024), window)
+    if tokens < seq:
+        seq = max(8, tokens // 2)
     rate = wanted.rate or (2e-3 if parameters < _SMALL_MODEL else 3e-4 if little else 2e-4)
     epochs = wanted.epochs or (12.0 if little else 2.0)
     steps = wanted.steps or max(1, round(epochs * tokens / (seq * wanted.batch)))

@@ -1,0 +1,449 @@
+"""Safety 46, 50, 53 to 57 and 61: the command as a process that is killed, interrupted, watched, or one of two."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from storyteller.cli.training_view import JsonView
+from storyteller.errors import TrainingError
+from storyteller.paths import adapters_dir
+from storyteller.training import checkpoint as checkpoints
+from storyteller.training import processes
+from storyteller.training.events import Checkpointed, Finished, Resumed, Stepped, Stopped, read_events
+from storyteller.training.processes import Processes
+from storyteller.training.run_folder import RunFolder
+from storyteller.training.sample import sampler
+from tests.stubs.command import COMMAND, Ended, environment, in_process
+from tests.stubs.folders import names_in
+from tests.stubs.tiny_gpt2 import write_model
+from tests.stubs.tiny_training import GENRE, Told, train_tiny, verses, without_samples
+from tests.stubs.training_process import TrainingProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from storyteller.training.events import AnyEvent
+
+READER = """
+import sys, time
+from pathlib import Path
+from storyteller.training.events import read_events
+offset = 0
+while True:
+    for offset, event in read_events(Path(sys.argv[1]), offset):
+        tag = event.__struct_config__.tag
+        print(tag, flush=True)
+        if tag == sys.argv[2]:
+            sys.exit()
+    time.sleep(0.005)
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rates = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    return write_model(tmp_path_factory.mktemp("learner"), **rates)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    folder = tmp_path / "verses"
+    folder.mkdir()
+    for number, text in enumerate(verses()):
+        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_samples(monkeypatch)
+
+
+def options(model: Path, texts: Path, **more: Any) -> list[str]:
+    """Of a run as `tiny_training` has them, as words of a command line."""
+    named = {
+        "base": model, "data": texts, "rank": 2, "alpha": 8, "dropout": 0.05, "rate": 0.01, "steps": 40, "batch": 4,
+        "seq": 16, "patience": 0, "save-every": 1, "device": "cpu", "dtype": "float32", "threads": 1,
+    } | more  # fmt: skip
+    return [word for name, value in named.items() for word in (f"--{name}", str(value))]
+
+
+def train(*words: str) -> Ended:
+    """`storyteller train --genre poetry …` in this process."""
+    return in_process("train", "--genre", GENRE, *words)
+
+
+def steps_in(events: Sequence[AnyEvent]) -> int:
+    return sum(isinstance(event, Stepped) for event in events)
+
+
+def learned() -> list[bytes]:
+    """The weights of every published version, oldest first."""
+    return [
+        path.read_bytes() for path in sorted((adapters_dir() / GENRE).glob("v*/adapter_model.safetensors"))
+    ]
+
+
+# 46
+
+
+def test_46_killed_ten_times_a_run_ends_as_if_it_never_was(model: Path, texts: Path, tmp_path: Path) -> None:
+    words = options(model, texts, steps=60)
+    with TrainingProcess(words, tmp_path / "out") as undisturbed:
+        assert undisturbed.wait() == 0, undisturbed.output.read_text()
+    chance, folder = random.Random(46), RunFolder(GENRE)
+    kills = resumed = 0
+    while kills < 10 or checkpoints.any_in(folder.path):  # a run that was too quick is followed by another
+        going_on = checkpoints.any_in(folder.path)
+        if not going_on:
+            folder.events.unlink(missing_ok=True)
+        said = len(list(read_events(folder.events)))
+        wanted = said + chance.randrange(1, 12) if kills < 10 else said + 1_000_000
+        with TrainingProcess([*words, *["--resume"] * going_on], tmp_path / "out") as process:
+            if process.wait_for(lambda events, wanted=wanted: len(events) >= wanted):  # type: ignore[misc]
+                process.kill()
+                kills += 1
+            assert process.wait() in {0, -signal.SIGKILL}, process.output.read_text()
+        resumed += going_on
+    assert resumed >= 5
+    undisturbed_weights, *others = learned()
+    assert others
+    assert all(weights == undisturbed_weights for weights in others)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("event", [1, 2, 7, 11, 16, 18])
+def test_46_gone_at_any_word_and_resumed_it_is_the_same(
+    model: Path, monkeypatch: pytest.MonkeyPatch, event: int
+) -> None:
+    whole = train_tiny(model, save_every=2)
+
+    class Fatal(Told):
+        def __call__(self, said: AnyEvent) -> None:
+            super().__call__(said)
+            if len(self.events) == event:
+                raise Killed
+
+    with pytest.raises(Killed):
+        train_tiny(model, Fatal(), save_every=2)
+    resume = checkpoints.any_in(RunFolder(GENRE).path)
+    again = train_tiny(model, save_every=2, resume=resume)
+    assert isinstance(whole, Finished)
+    assert isinstance(again, Finished)
+    assert again.perplexity == whole.perplexity
+    first, *_, last = learned()
+    assert first == last
+
+
+def test_46_without_samples_the_same_is_learned_as_with_them(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_tiny(model, steps=3)
+    monkeypatch.setattr("storyteller.training.run.sampler", sampler)
+    told = Told()
+    train_tiny(model, told, steps=3)
+    assert told.kinds.count("sampled") == 4
+    first, second = learned()
+    assert first == second
+
+
+# 54, 55
+
+
+def test_54_a_second_training_of_the_genre_is_refused_and_the_first_goes_on(
+    model: Path, texts: Path, tmp_path: Path
+) -> None:
+    words = options(model, texts)
+    with TrainingProcess(words, tmp_path / "out") as first:
+        RunFolder(GENRE).wish("go")
+        assert first.wait_for(lambda events: steps_in(events) >= 1)
+        RunFolder(GENRE).wish("pause")
+        second = train(*words, "--restart")
+        assert second.code == 2
+        assert f"being trained already by process {first.pid}" in second.err
+        RunFolder(GENRE).wish("go")
+        assert first.wait() == 0, first.output.read_text()
+    assert len(learned()) == 1
+    # A lock that the dead left is none.
+    with TrainingProcess(words, tmp_path / "out") as killed:
+        assert killed.wait_for(lambda events: isinstance(events[-1], Checkpointed) if events else False)
+        killed.kill()
+    assert train(*words, "--restart").code == 0
+
+
+def test_55_another_process_follows_the_run_and_its_end_changes_nothing(model: Path) -> None:
+    whole = train_tiny(model, save_every=2)
+    events = RunFolder(GENRE).events
+    events.unlink()
+    command = [sys.executable, "-c", READER, str(events)]
+    with (
+        subprocess.Popen([*command, "finished"], stdout=subprocess.PIPE) as follower,
+        subprocess.Popen([*command, "never"], stdout=subprocess.PIPE) as brief,
+    ):
+        assert brief.stdout is not None
+        assert follower.stdout is not None
+
+        def gone(event: Stepped) -> None:
+            if event.step == 2:
+                assert brief.stdout is not None
+                brief.stdout.readline()
+                brief.kill()
+                brief.wait()
+
+        told = Told(step=gone)
+        followed = train_tiny(model, told, save_every=2)
+        assert follower.stdout.read().decode().split() == told.kinds
+    assert isinstance(whole, Finished)
+    assert isinstance(followed, Finished)
+    assert learned()[0] == learned()[1]
+
+
+def test_55_what_is_printed_is_what_the_file_says(model: Path, texts: Path) -> None:
+    ended = train(*options(model, texts, steps=3), "--json")
+    assert ended.code == 0, ended.err
+    assert ended.out == RunFolder(GENRE).events.read_text(encoding="utf-8")
+    assert [json.loads(line)["event"] for line in ended.out.splitlines()] == [
+        "planned", "evaluated", *["step", "evaluated", "checkpointed"] * 3, "finished",
+    ]  # fmt: skip
+
+
+# 56
+
+
+def test_56_ctrl_c_saves_and_stops_and_the_run_goes_on_later(
+    model: Path, texts: Path, tmp_path: Path
+) -> None:
+    words = options(model, texts, **{"save-every": 1000})
+    with TrainingProcess(words, tmp_path / "out") as process:
+        assert process.wait_for(lambda events: steps_in(events) >= 2)
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+        *_, saved, stopped = process.events
+    assert isinstance(saved, Checkpointed)
+    assert stopped == Stopped(step=saved.step)
+    assert names_in(RunFolder(GENRE).path) == [
+        "control", "events.jsonl", "lock", "run.json", f"step-{saved.step}",
+    ]  # fmt: skip
+    assert train(*words, "--resume").code == 0
+    assert train(*words).code == 0
+    resumed, undisturbed = learned()
+    assert resumed == undisturbed
+
+
+def signals_at(monkeypatch: pytest.MonkeyPatch, step: int, *numbers: signal.Signals) -> None:
+    """This process gets these signals as soon as step `step` is told."""
+    tell = JsonView.tell
+
+    def told(self: JsonView, event: AnyEvent) -> None:
+        tell(self, event)
+        if isinstance(event, Stepped) and event.step == step:
+            for number in numbers:
+                os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(JsonView, "tell", told)
+
+
+@pytest.mark.parametrize("polite", [signal.SIGINT, signal.SIGTERM])
+def test_56_once_is_a_checkpoint_of_the_step_that_was_under_way(
+    model: Path, texts: Path, monkeypatch: pytest.MonkeyPatch, polite: signal.Signals
+) -> None:
+    before = signal.getsignal(polite)
+    signals_at(monkeypatch, 3, polite)
+    ended = train(*options(model, texts, **{"save-every": 1000}), "--json")
+    assert ended.code == 130
+    assert [json.loads(line)["event"] for line in ended.out.splitlines()][-2:] == ["checkpointed", "stopped"]
+    assert "once more ends at once" in ended.err
+    assert signal.getsignal(polite) == before
+    assert (RunFolder(GENRE).path / "step-3").is_dir()
+
+
+def test_56_twice_ends_at_once_and_goes_on_from_the_last_checkpoint(
+    model: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = options(model, texts, **{"save-every": 2, "steps": 6})
+    with monkeypatch.context() as patch:
+        signals_at(patch, 3, signal.SIGINT, signal.SIGINT)
+        ended = train(*words, "--json")
+    assert ended.code == 130
+    assert json.loads(ended.out.splitlines()[-1])["event"] == "step"
+    assert "Traceback" not in ended.err
+    assert names_in(RunFolder(GENRE).path)[-1] == "step-2"
+    assert RunFolder(GENRE).trainer is None
+    resumed = train(*words, "--json", "--resume")
+    assert resumed.code == 0
+    assert json.loads(resumed.out.splitlines()[0]) == {"event": "resumed", "step": 2}
+    assert train(*words).code == 0
+    first, second = learned()
+    assert first == second
+
+
+# 57, through the command
+
+
+def test_57_the_command_says_what_changed_and_how_to_begin_anew(
+    model: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        signals_at(patch, 2, signal.SIGINT)
+        assert train(*options(model, texts), "--json").code == 130
+    changed = train(*options(model, texts, rank=3, seed=5), "--resume")
+    assert changed.code == 2
+    assert "rank 2 (now 3), seed 0 (now 5)" in changed.err
+    (texts / "3.txt").write_text("Other words were written here.\n" * 8, encoding="utf-8")
+    other = train(*options(model, texts), "--resume")
+    assert other.code == 2
+    assert "other texts" in other.err
+    again = train(*options(model, texts))
+    assert again.code == 2
+    assert "--restart" in again.err
+    assert train(*options(model, texts, steps=3), "--resume", "--restart").code == 2
+    assert train(*options(model, texts, steps=3), "--restart").code == 0
+
+
+# 50, 53
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "There is no text to learn"),
+        ({"a.txt": ""}, "is empty"),
+        ({"a.txt": " \n\t\n\u3000\n"}, "no text to learn"),
+        ({"a.txt": "a"}, "too few to learn from"),
+        ({"a.txt": "One line of a poem, and no more of it."}, "too few to learn from"),
+        (
+            {f"{number}.txt": "The tide went out.\nThe moon came in." for number in range(20)},
+            "too few to learn from",
+        ),
+    ],
+    ids=["no file", "empty", "blank", "one token", "one line", "all the same"],
+)
+@pytest.mark.parametrize("dry", [True, False], ids=["dry", "real"])
+def test_50_texts_that_are_none_are_refused_in_a_sentence(
+    model: Path, tmp_path: Path, files: dict[str, str], said: str, *, dry: bool
+) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    ended = train(*options(model, folder), *(["--dry-run"] if dry else []))
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+    assert not (adapters_dir() / GENRE).exists()
+    assert not RunFolder(GENRE).path.exists()
+
+
+def test_50_less_than_a_batch_is_learned_in_short_sequences(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number, text in enumerate(verses(5)):
+        (folder / f"{number}.txt").write_text(text[:90], encoding="utf-8")
+    words = [word for word in options(model, folder, batch=64, steps=2) if word not in {"--seq", "16"}]
+    ended = train(*words, "--json")
+    assert ended.code == 0, ended.err
+    plan = json.loads(ended.out.splitlines()[0])
+    assert plan["tokens"] < plan["batch"] * plan["seq"]
+    assert plan["held_out_documents"] >= 1
+
+
+@pytest.mark.parametrize(
+    "genre", ["../../x", "", "/", "nosuch", "[/red]", "\x1b[31m", "a\nb", "POETRY", "x" * 65, "."], ids=repr
+)
+def test_53_no_genre_of_that_name_and_nothing_is_written(
+    home: Path, model: Path, texts: Path, genre: str
+) -> None:
+    ended = in_process("train", "--genre", genre, *options(model, texts))
+    assert (ended.code, ended.out) == (2, "")
+    assert "\x1b" not in ended.err
+    assert "genre" in ended.err
+    assert not home.exists()
+    name = in_process("train", "--genre", GENRE, "--name", "../../x", *options(model, texts))
+    assert name.code == 2
+    assert not home.exists()
+
+
+# 61
+
+
+@pytest.mark.slow
+def test_61_two_processes_learn_what_one_learns(model: Path, texts: Path, tmp_path: Path) -> None:
+    words = options(model, texts, dropout=0, steps=4)
+    launcher = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "storyteller",
+    ]  # fmt: skip
+    both = subprocess.run(
+        [*launcher, "train", "--genre", GENRE, *words, "--json"],
+        capture_output=True, check=False, timeout=110, env=environment(), cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert both.returncode == 0, both.stderr.decode()
+    told = [json.loads(line) for line in both.stdout.splitlines() if line.startswith(b"{")]
+    assert [event["event"] for event in told].count("finished") == 1  # one speaks for both
+    alone = train(*options(model, texts, dropout=0, steps=4, **{"micro-batch": 2}), "--json")
+    assert alone.code == 0, alone.err
+    lines = list(map(json.loads, alone.out.splitlines()))
+    for what in ("loss", "gradient", "perplexity"):
+        ours, theirs = ([event[what] for event in said if what in event] for said in (told, lines))
+        assert theirs == pytest.approx(ours, rel=1e-6), what
+    one, two = (
+        load_file(path) for path in sorted((adapters_dir() / GENRE).glob("v*/adapter_model.safetensors"))
+    )
+    for name, tensor in one.items():
+        assert (tensor - two[name]).abs().max() <= 1e-6, name
+
+
+@pytest.mark.parametrize(("batch", "count"), [(8, 1), (8, 2), (7, 2), (8, 3), (2, 4), (1, 2)])
+def test_61_every_sequence_of_a_step_is_one_process_s(batch: int, count: int) -> None:
+    shares = [list(Processes(rank, count).share(batch)) for rank in range(count)]
+    assert sum(shares, []) == list(range(batch))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_61_several_gpus_without_a_launcher_are_spoken_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    said = processes.how_to_use_all(torch.device("cuda"))
+    assert said is not None
+    assert said.startswith("4 GPUs are here and one is used.")
+    assert "torchrun --nproc-per-node 4 -m storyteller train" in said
+    assert processes.how_to_use_all(torch.device("cpu")) is None
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert processes.how_to_use_all(torch.device("cuda")) is None
+
+
+def test_61_the_sentence_is_part_of_the_run(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "how_to_use_all", lambda _: "4 GPUs are here.")
+    told = Told()
+    train_tiny(model, told, steps=1)
+    assert told.kinds[:2] == ["planned", "said"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WORLD_SIZE": "two"},
+        {"WORLD_SIZE": "2"},
+        {"WORLD_SIZE": "2", "RANK": ""},
+        {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "x"},
+    ],
+    ids=str,
+)
+def test_61_half_a_launcher_is_refused_with_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match="torchrun --nproc-per-node"):
+        processes.join(torch.device("cpu"))
