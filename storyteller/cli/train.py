@@ -78,7 +78,7 @@ def train(
             rich_help_panel=_LEARNING,
             help="End after so many measurements without a better one; 0: never.",
         ),
-    ] = 4,
+    ] = 8,
     seed: Annotated[int, typer.Option(min=0, rich_help_panel=_LEARNING, help="Same seed, same adapter.")] = 0,
     quantize: Annotated[
         str | None,
