@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
-from storyteller.cli.options import ModelOption, ThreadsOption  # noqa: TC001 - typer reads them
+from storyteller.cli.options import (  # noqa: TC001 - typer reads them
+    DeviceOption,
+    DtypeOption,
+    ModelOption,
+    ThreadsOption,
+)
 from storyteller.cli.sections import SectionedCommand
 from storyteller.config import Settings, changed, load_settings
 from storyteller.errors import UserError
@@ -212,3 +217,74 @@ def speculation(
         rounds=rounds,
         as_json=as_json,
     )
+
+
+@app.command(cls=SectionedCommand)
+def train(
+    *,
+    seq: Annotated[int, typer.Option(min=8, max=65_536, metavar="N", help="Tokens a sequence.")] = 512,
+    batch: Annotated[int, typer.Option(min=1, max=4096, metavar="N", help="Sequences a step.")] = 1,
+    micro_batch: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Sequences at once; all if left out.")
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Steps that are timed, after one that is not.")
+    ] = 3,
+    rank: Annotated[int, typer.Option(min=1, max=256, metavar="N", help="Of the low-rank products.")] = 16,
+    rounds: Annotated[
+        int, typer.Option(min=1, max=100, metavar="N", help="Times everything is measured; medians count.")
+    ] = 3,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="8bit|4bit", help="Hold the base in fewer bits, by bitsandbytes, on both sides."
+        ),
+    ] = None,
+    recompute: Annotated[
+        bool,
+        typer.Option("--recompute", help="Compute activations again instead of keeping them, on both sides."),
+    ] = False,
+    drops: Annotated[
+        bool,
+        typer.Option("--dropout/--no-dropout", help="Drop what the base's configuration says, and 0.05."),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    model: ModelOption = None,
+    shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SHAPE", rich_help_panel="Model", help="Random weights instead, as of `bench engine`."
+        ),
+    ] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    threads: ThreadsOption = None,
+) -> int:
+    """Measure how fast a genre is learned, and in how much memory, beside transformers' Trainer with peft.
+
+    Exit code 1 if a bound that was judged is missed.
+    """
+    from storyteller.bench import train as bench
+
+    if quantize not in {None, "8bit", "4bit"}:
+        raise UserError(f"--quantize is {quantize!r}; it can be 8bit or 4bit.")
+    if micro_batch is not None and batch % micro_batch:
+        raise UserError(f"--micro-batch is {micro_batch}; use a number that divides --batch, {batch}.")
+    settings, _ = load_settings()
+    chosen = changed(settings, device=device, dtype=dtype, threads=threads)
+    plan = bench.Plan(
+        model=_model(model or settings.model, shape),
+        device=chosen.device,
+        dtype=chosen.dtype,
+        seq=seq,
+        batch=batch,
+        micro_batch=micro_batch,
+        steps=steps,
+        rank=rank,
+        rounds=rounds,
+        quantise=cast("Literal['8bit', '4bit'] | None", quantize),
+        recompute=recompute,
+        drops=drops,
+        threads=chosen.threads,
+    )
+    return bench.main(plan, as_json=as_json)
