@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from storyteller.training.corpus.document import Document
 
-HELD_OUT: Final = 0.08  # of the documents
+HELD_OUT: Final = 0.1  # of the documents
 _FEW: Final = 5  # documents: fewer are split inside, at a paragraph
 _MOST_HELD_OUT: Final = 30_000  # tokens measured on: base and adapter on the same ones, so a hundredth shows
 IGNORED: Final = -100  # a target that does not count

@@ -109,8 +109,9 @@ def resolved(wanted: Wanted, *, parameters: int, window: int, tokens: int, dtype
     seq = min(wanted.seq or (256 if little else 1024), window)
     if tokens < seq:
         seq = max(8, tokens // 2)
-    usual = 3e-4 if little else 2e-4
-    rate = wanted.rate or (usual * 5 if parameters < _SMALL_MODEL else usual)
+    # The starter on 66 poems: 7e-4 lowers perplexity as far as half and double of it, in the fewest steps without a rise.
+    small, large = (7e-4, 3e-4) if little else (1e-3, 2e-4)
+    rate = wanted.rate or (small if parameters < _SMALL_MODEL else large)
     epochs = wanted.epochs or (12.0 if little else 2.0)
     steps = wanted.steps or max(1, round(epochs * tokens / (seq * wanted.batch)))
     return Settings(
