@@ -105,8 +105,7 @@ def train(run: Run, resumed: Checkpoint | None = None) -> str:
         progress.base_loss = measure(run)
         _report(run, progress.base_loss, best=False)
     while progress.step < settings.steps:
-        _wait_while_paused(run)
-        leaves, stops = run.processes.agree(run.interrupted(), run.wished() == "stop")
+        leaves, stops = _wishes(run)
         if leaves:
             _save(run, optimiser, must=True)
             raise Interrupted
@@ -152,20 +151,21 @@ def learning_rate(settings: Settings, step: int) -> float:
 
 @torch.no_grad()
 def measure(run: Run) -> float:
-    """Nats a token over everything held out.
+    """Nats a token over everything held out, of which each process measures its share.
 
     Raises:
         Diverged: they are no number.
     """
     run.learner.model.eval()
-    total, count = 0.0, 0
+    total = 0.0
     try:
-        for window in run.measured:
+        for window in run.measured[run.processes.rank :: run.processes.count]:
             ids = window.to(run.device)[None]
             total += float(run.learner.loss(ids[:, :-1], ids[:, 1:]))
-            count += ids.shape[1] - 1
     finally:
         run.learner.model.train()
+    total = run.processes.sum(total)
+    count = sum(len(window) - 1 for window in run.measured)
     if not math.isfinite(total):
         raise Diverged
     return total / count
@@ -276,13 +276,24 @@ def _save(run: Run, optimiser: Any, *, must: bool = False) -> None:
     run.tell(Checkpointed(step=run.progress.step))
 
 
-def _wait_while_paused(run: Run) -> None:
-    if run.wished() != "pause" or run.interrupted():
-        return
-    run.tell(Paused(paused=True))
-    while run.wished() == "pause" and not run.interrupted():
-        time.sleep(0.2)
-    run.tell(Paused(paused=False))
+def _wishes(run: Run) -> tuple[bool, bool]:
+    """Whether to save and leave, and whether to stop with the best; waits while the writer wants a pause.
+
+    All processes ask in step: one that paused alone would keep the others waiting until they gave up.
+    """
+    paused = False
+    while True:
+        wished = run.wished()
+        leaves, stops, pauses = run.processes.agree(run.interrupted(), wished == "stop", wished == "pause")
+        if leaves or not pauses:
+            if paused:
+                run.tell(Paused(paused=False))
+            return leaves, stops
+        if paused:
+            time.sleep(0.2)
+        else:
+            run.tell(Paused(paused=True))
+        paused = True
 
 
 def _chance(device: torch.device) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ class Processes:
     """This process among those that train.
 
     Attributes:
-        rank: 0 speaks, measures and saves for all.
+        rank: 0 speaks and saves for all.
         count: how many there are.
     """
 
@@ -48,6 +48,14 @@ class Processes:
         for parameter, grad in zip(parameters, grads, strict=True):
             parameter.grad = flat[start : start + grad.numel()].view_as(grad).clone()
             start += grad.numel()
+
+    def sum(self, number: float) -> float:
+        """Of every process's `number`: the same everywhere, to the bit."""
+        if self.count == 1:
+            return number
+        total = torch.tensor(number, dtype=torch.float64, device=self._device())
+        distributed.all_reduce(total)
+        return float(total)
 
     def agree(self, *flags: bool) -> list[bool]:
         """Each flag as any process has it."""

@@ -99,7 +99,7 @@ def learned() -> list[bytes]:
 
 
 def test_46_killed_ten_times_a_run_ends_as_if_it_never_was(model: Path, texts: Path, tmp_path: Path) -> None:
-    words = options(model, texts, steps=60)
+    words = options(model, texts, steps=40)
     with TrainingProcess(words, tmp_path / "out") as undisturbed:
         assert undisturbed.wait() == 0, undisturbed.output.read_text()
     chance, folder = random.Random(46), RunFolder(GENRE)
