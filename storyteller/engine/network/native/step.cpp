@@ -16,7 +16,8 @@ struct Layer {
     Weight attention_in, attention_out, mlp_in, mlp_out;
 };
 
-// The low-rank product beside a weight: y += (x down) up, with down (inputs, rank) and up (rank, outputs).
+// The low-rank product beside a weight: y += (x down) up, with down (inputs, rank) and up (tiles of 16 outputs, rank, 16):
+// read in order, it costs a token 6 ms; by rows of all outputs 15 (rank 16 beside all of GPT-2 large in int8).
 struct LowRank {
     const void* down;
     const void* up;
@@ -173,7 +174,7 @@ private:
         lower(weight.inputs, beside);
         product(pool_, weight, count_, prepared_, [&](int first, int rows, int tile, V* y) {
             for (int i = 0, r = first; i < rows; i++, r++) {
-                if (beside[r]) y[i] += raised(*beside[r], r, tile, weight.outputs);
+                if (beside[r]) y[i] += raised(*beside[r], r, tile);
                 take(r, tile * LANES, y[i]);
             }
         });
@@ -207,16 +208,12 @@ private:
             }
     }
 
-    V raised(const LowRank& low, int r, int tile, int outputs) {
-        V total{};
-        const T* up = (const T*)low.up + tile * LANES;
-        int valid = outputs - tile * LANES;
-        for (int k = 0; k < low.rank; k++, up += outputs) {
-            float weight = room_.ranks[r * MOST_RANK + k];
-            if (valid >= LANES) total += read16(up) * weight;
-            else for (int o = 0; o < valid; o++) total[o] += read1(up + o) * weight;
-        }
-        return total;
+    V raised(const LowRank& low, int r, int tile) {
+        V totals[2] = {};
+        const T* up = (const T*)low.up + long(tile) * low.rank * LANES;
+        const float* ranks = &room_.ranks[long(r) * MOST_RANK];
+        for (int k = 0; k < low.rank; k++, up += LANES) totals[k & 1] += read16(up) * ranks[k];
+        return totals[0] + totals[1];
     }
 
     static void put(float* to, int size, int at, V y) {

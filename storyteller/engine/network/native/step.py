@@ -127,7 +127,7 @@ class NativeStep:
         )
 
     def _low_ranks(self, network: model.Network) -> ctypes.Array[LowRank] | None:
-        """The low-rank products, layer by layer and part by part; their ranks padded to whole vectors."""
+        """The low-rank products, layer by layer and part by part; ranks and outputs padded to whole vectors."""
         parts = [part for block in network.blocks for part in _parts(block)]
         if not any(map(_rank, parts)):
             return None
@@ -136,7 +136,8 @@ class NativeStep:
             if isinstance(part, AdaptedLinear):
                 padding = -part.down.shape[1] % LANES
                 down = torch.nn.functional.pad(part.down, (0, padding))
-                up = torch.nn.functional.pad(part.up, (0, 0, 0, padding))
+                up = torch.nn.functional.pad(part.up, (0, -part.up.shape[1] % LANES, 0, padding))
+                up = up.view(len(up), -1, LANES).transpose(0, 1)  # (tiles, rank, LANES)
                 table[i] = LowRank(self._pointer(down), self._pointer(up), down.shape[1])
         return table
 
