@@ -19,6 +19,7 @@ from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
 from storyteller.engine.sampling import build_sampler
 from storyteller.engine.settings import SamplerSettings
+from storyteller.engine.writing.choir import Choir
 from storyteller.engine.writing.decode import Decoding, likeliest
 from storyteller.engine.writing.lanes import Interrupted
 from storyteller.engine.writing.loaded import TO_PROCESSOR, LoadedModel
@@ -26,7 +27,6 @@ from storyteller.engine.writing.score import scored, token_logprobs
 from storyteller.engine.writing.searching import Searching
 from storyteller.engine.writing.speculation import Speculation
 from storyteller.engine.writing.take import Take
-from storyteller.engine.writing.voices import Voices
 from storyteller.errors import EngineError, UserError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         Score,
         Scored,
     )
-    from storyteller.engine.writing.lanes import Lanes
 
 MOST_TAKES: Final = 16
 _WARM_UP: Final = 16  # tokens
@@ -115,19 +114,17 @@ class Core:
         """
         started = time.perf_counter()
         model = self.opened
-        if not 1 <= request.takes <= MOST_TAKES:
-            raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
+        _check(request)
         model.refresh()
         prompt = self._prompt_of(request, model)
         takes = _takes(request, model, prompt, started)
-        asked = (*prompt.ids, *prompt.tail)
-        main = model.lanes_for(asked, model.network_with(request.adapters))
+        choir = Choir(model, request, prompt)
         yield Began(
             id=request.id,
             prompt=shown_text(prompt, model.tokens),
             ids=prompt.ids,
             truncated=prompt.truncated,
-            reused=min(len(prompt.ids), main.reusable(asked)),
+            reused=min(len(prompt.ids), choir.reusable),
             seeds=tuple(take.seed for take in takes),
         )
         work = _work_for(request, model, takes, prompt, cancel)
@@ -161,7 +158,7 @@ class Core:
         prompt = assemble(
             request.context, model.tokens, window=model.config.n_positions, max_tokens=1, heal=False
         )
-        lanes = model.lanes("main", model.network_with(request.adapters))
+        lanes = model.lanes_for(prompt.ids, model.network_with(request.adapters))
         try:
             lanes.show(prompt.ids)
             logits = lanes.logits_after(len(prompt.ids), len(prompt.ids))[0]
@@ -267,12 +264,12 @@ class Core:
     ) -> Iterator[GenerateEvent]:
         """Run `work`; where the device runs out of memory, go on with it on the processor."""
         while True:
-            network = model.network_with(request.adapters)
             try:
                 if isinstance(work, Searching):
-                    yield from work.run(model.lanes("main", network), prompt)
+                    network = model.network_with(request.adapters)
+                    yield from work.run(model.lanes_for(prompt.ids, network), prompt)
                 else:
-                    yield from work.run(_voices(model, request, prompt, model.lanes("main", network)))
+                    yield from work.run(Choir(model, request, prompt))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -302,24 +299,31 @@ class Core:
         return EngineError(f"{TO_PROCESSOR} Ask again.")
 
 
+def _check(request: Generate) -> None:
+    """Raise what tells the user that `request` contradicts itself."""
+    if not 1 <= request.takes <= MOST_TAKES:
+        raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
+    if request.seeds and len(request.seeds) != request.takes:
+        raise UserError(f"There are {len(request.seeds)} seeds, and {request.takes} takes were asked for.")
+    if request.take_adapters and request.settings.method in _SEARCHES:
+        raise UserError(
+            "A search finds all takes with one mix of adapters; sample, or ask for one after another."
+        )
+
+
 def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float) -> list[Take]:
     first = request.seed if request.seed is not None else secrets.randbelow(1 << 31)
     return [
         Take(
             index,
-            first + index,
-            build_sampler(
-                request.settings,
-                model.tokens,
-                prompt_ids=prompt.ids,
-                seed=first + index,
-            ),
+            seed,
+            build_sampler(request.settings, model.tokens, prompt_ids=prompt.ids, seed=seed),
             model.tokens,
             request.stop,
             typed=prompt.typed,
             started=started,
         )
-        for index in range(request.takes)
+        for index, seed in enumerate(request.seeds or range(first, first + request.takes))
     ]
 
 
@@ -330,16 +334,3 @@ def _work_for(
         return Searching(request, takes, model.tokens, cancel)
     guessing = Speculation(prompt.ids, model.judgement) if model.speculates else None
     return Decoding(request, takes, model.tokens, cancel, guessing)
-
-
-def _voices(model: LoadedModel, request: Generate, prompt: Prompt, main: Lanes) -> Voices:
-    """The model itself and the second opinions the settings ask for, each with a cache of its own."""
-    settings = request.settings
-    negative = base = None
-    if settings.guidance_scale != 1.0:
-        ids = model.tokens.encode(settings.negative_prompt)[-(main.window // 2) :]
-        unwanted = Prompt((model.tokens.eos, *ids), prompt.tail, prompt.typed)
-        negative = model.lanes("negative", main.network), unwanted
-    if settings.adapter_contrast and main.network is not model.network:
-        base = model.lanes("base", model.network), prompt
-    return Voices(main, prompt, negative=negative, base=base)

@@ -66,7 +66,7 @@ class Load(Message, frozen=True, kw_only=True, tag="load"):
 class Generate(Message, frozen=True, kw_only=True, tag="generate"):
     """Continue `context` with `takes` independent continuations, streamed together as one batch.
 
-    `seed` is of the first take; take n uses `seed + n`. `ids` overrides `context`. With `heal` a prompt that
+    `seed` is of the first take; take n uses `seed + n`, or `seeds[n]`. `ids` overrides `context`. With `heal` a prompt that
     ends inside a word is backed up to a token boundary and the typed letters constrain the first token.
     """
 
@@ -77,7 +77,9 @@ class Generate(Message, frozen=True, kw_only=True, tag="generate"):
     settings: SamplerSettings = SamplerSettings()
     stop: StopRules = StopRules()
     seed: int | None = None
+    seeds: tuple[int, ...] = ()  # one for each take, in place of `seed`
     adapters: tuple[AdapterWeight, ...] = ()
+    take_adapters: tuple[tuple[AdapterWeight, ...], ...] = ()  # a mix for each take, in place of `adapters`
     heal: bool = True
     alternatives: int = 0  # so many most likely tokens reported beside each token
 

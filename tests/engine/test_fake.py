@@ -104,6 +104,18 @@ async def test_it_is_an_engine_and_answers_the_same_every_time() -> None:
     assert texts_of(third) == texts_of(first)
 
 
+async def test_seeds_are_told_as_they_were_given() -> None:
+    engine = await started()
+    for request, seeds in (
+        (Generate(id="a", takes=2, seed=5), (5, 6)),
+        (Generate(id="b", takes=2, seeds=(7, 7)), (7, 7)),
+    ):
+        events = [event async for event in engine.generate(request)]
+        assert [event.seeds for event in events if isinstance(event, Began)] == [seeds]
+        assert tuple(event.seed for event in events if isinstance(event, TakeDone)) == seeds
+    await engine.close()
+
+
 async def test_stepping_sends_what_is_asked_for_and_waits_for_the_reader() -> None:
     engine = await started(" one two three four", pace=None)
     read: list[GenerateEvent] = []

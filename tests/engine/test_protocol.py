@@ -30,6 +30,7 @@ from storyteller.errors import EngineError, ModelError, UserError
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))  # lone surrogates and controls too
 UNICODE = st.text()
+MIXES = st.lists(st.builds(AdapterWeight, name=UNICODE, weight=st.floats(-9, 9)), max_size=3).map(tuple)
 
 
 @given(
@@ -47,7 +48,9 @@ UNICODE = st.text()
         ),
         stop=st.builds(StopRules, max_tokens=st.integers(0, 100_000), stop=st.lists(UNICODE).map(tuple)),
         seed=st.none() | st.integers(-(2**63), 2**64 - 1),
-        adapters=st.lists(st.builds(AdapterWeight, name=UNICODE, weight=st.floats(-9, 9))).map(tuple),
+        seeds=st.lists(st.integers(0, 2**63)).map(tuple),
+        adapters=MIXES,
+        take_adapters=st.lists(MIXES).map(tuple),
     )
 )
 def test_requests_come_back_as_they_went(request: Request) -> None:

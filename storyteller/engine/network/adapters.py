@@ -71,7 +71,7 @@ def load_adapter(folder: Path, config: ModelConfig) -> Adapter:
     tensors = _read_tensors(folder / WEIGHTS, config, settings.rank, parts)
     layers = tuple(
         {
-            part: (tensors[layer, part, "A"].t().contiguous(), tensors[layer, part, "B"].t().contiguous())
+            part: (_turned(tensors[layer, part, "A"]), _turned(tensors[layer, part, "B"]))
             for part in sorted(parts)
         }
         for layer in range(config.n_layer)
@@ -97,9 +97,11 @@ def mix(network: Network, adapters: Sequence[tuple[Adapter, float]]) -> Network:
                 if part in adapter.layers[layer]
             ]
             if here:
-                down = torch.cat([a for a, _, _ in here], dim=1)  # (inputs, ranks)
-                up = torch.cat([b * strength for _, b, strength in here], dim=0)  # (ranks, outputs)
-                beside[part] = (down.to(device, dtype), up.to(device, dtype))
+                downs = [a.to(device, dtype) for a, _, _ in here]  # (inputs, rank)
+                ups = [(b * strength).to(device, dtype) for _, b, strength in here]  # (rank, outputs)
+                beside[part] = (
+                    (downs[0], ups[0]) if len(here) == 1 else (torch.cat(downs, dim=1), torch.cat(ups, dim=0))
+                )
         layers.append(beside)
     return network.with_adapters(layers)
 
@@ -176,9 +178,14 @@ def _checked(file: Any, name: str, path: Path, shape: tuple[int, int]) -> Tensor
     if described.get_dtype() not in _FLOATS:
         raise AdapterError(f"{path}: {name} holds {described.get_dtype()} numbers; floats are needed.")
     tensor: Tensor = file.get_tensor(name).float()
-    if not math.isfinite(float(tensor.abs().sum())):
+    if not math.isfinite(float(tensor.sum())):
         raise AdapterError(f"{path}: {name} holds NaN or infinity. It is damaged, or its training failed.")
-    return tensor.clone()
+    return tensor
+
+
+def _turned(tensor: Tensor) -> Tensor:
+    """Its transpose in memory of our own: what a file lends is gone when the file is."""
+    return tensor.t().clone(memory_format=torch.contiguous_format)
 
 
 def _shown(value: object) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from storyteller.engine.network.step import Cache, Rows, new_cache
+from storyteller.engine.network.step import Part, Rows, new_cache, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network.model import Network
-    from storyteller.engine.network.step import FusedStep
+    from storyteller.engine.network.step import Cache
 
 _ROUND: Final = 64  # positions: branches grow in these steps
 
@@ -46,23 +46,32 @@ class Trunk:
         Raises:
             IndexError: the window has no room for them.
         """
-        start, end = len(self.ids), len(self.ids) + len(ids)
-        if end > len(self.hidden):
-            raise IndexError(f"{end} tokens in a window of {len(self.hidden)}")
-        step = self._network.step
-        if step is not None and len(ids) <= step.worthwhile:
-            rows = Rows.of_trunk(ids, start)
-            pieces = range(0, len(ids), step.most_rows)
-            hidden = torch.cat(
-                [step(rows.piece(first, step.most_rows), self.cache, None) for first in pieces]
-            )
-        else:
-            hidden = self._extend_by_operators(ids, start, end)
-        self.hidden[start:end] = hidden
-        self.ids.extend(ids)
+        part = self.part(ids)
+        hidden = self._extend_by_operators(ids) if part is None else read([part])[0]
+        self.take_in(ids, hidden)
         return hidden
 
-    def _extend_by_operators(self, ids: Sequence[int], start: int, end: int) -> Tensor:
+    def part(self, ids: Sequence[int]) -> Part | None:
+        """What the network's step reads for `extend`; None where the operators do.
+
+        Raises:
+            IndexError: the window has no room for them.
+        """
+        start, step = len(self.ids), self._network.step
+        if start + len(ids) > len(self.hidden):
+            raise IndexError(f"{start + len(ids)} tokens in a window of {len(self.hidden)}")
+        if step is None or len(ids) > step.worthwhile:
+            return None
+        return Part(step, Rows.of_trunk(ids, start), self.cache, None)
+
+    def take_in(self, ids: Sequence[int], hidden: Tensor) -> None:
+        """`ids` were read, with these hidden states (n, d)."""
+        start = len(self.ids)
+        self.hidden[start : start + len(ids)] = hidden
+        self.ids.extend(ids)
+
+    def _extend_by_operators(self, ids: Sequence[int]) -> Tensor:
+        start, end = len(self.ids), len(self.ids) + len(ids)
         device = self.hidden.device
         x = self._network.embed(torch.tensor(ids, device=device), torch.arange(start, end, device=device))
         mask = _causal_mask(len(ids), end, x) if len(ids) > 1 else None
@@ -137,32 +146,18 @@ class Branches:
 
     def extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """Read `tokens` of each active row, which may differ in number: the hidden state of each, row after row, (n, d)."""
-        most = max(map(len, tokens))
-        starts = [len(ids) for ids in self.ids[: self.active]]
-        self._reserve(max(starts) + most)
-        device, base = self._hidden.device, len(self._trunk.ids)
-        step = self._network.step
-        if step is not None and sum(map(len, tokens)) <= step.worthwhile:
-            return self._extend_fused(step, tokens)
-        last_position = len(self._trunk.hidden) - 1
-        padded = [[*given, *[0] * (most - len(given))] for given in tokens]
-        places = [[min(base + start + i, last_position) for i in range(most)] for start in starts]
-        x = self._network.embed(
-            torch.tensor(padded, device=device).flatten(), torch.tensor(places, device=device).flatten()
-        )
-        hidden = self._network.forward(x, self._attention(starts, most))  # (active * most, d)
-        for row, (start, given) in enumerate(zip(starts, tokens, strict=True)):
-            self._hidden[row, start : start + most] = hidden[row * most : (row + 1) * most]
-            self.ids[row].extend(given)
-        if len(hidden) == sum(map(len, tokens)):
-            return hidden
-        real = [row * most + i for row, given in enumerate(tokens) for i in range(len(given))]
-        return hidden[torch.tensor(real, device=device)]
+        part = self.part(tokens)
+        hidden = self._extend_by_operators(tokens) if part is None else read([part])[0]
+        self.take_in(tokens, hidden)
+        return hidden
 
-    def _extend_fused(self, step: FusedStep, tokens: Sequence[Sequence[int]]) -> Tensor:
-        """`extend` by the compiled step: a row for every token there is, and none for those there are not."""
-        base = len(self._trunk.ids)
+    def part(self, tokens: Sequence[Sequence[int]]) -> Part | None:
+        """What the network's step reads for `extend`, a row for every token; None where the operators do. Makes room."""
         starts = [len(ids) for ids in self.ids[: self.active]]
+        self._reserve(max(starts) + max(map(len, tokens)))
+        step, base = self._network.step, len(self._trunk.ids)
+        if step is None or sum(map(len, tokens)) > step.worthwhile:
+            return None
         own = [start + i + 1 for start, given in zip(starts, tokens, strict=True) for i in range(len(given))]
         rows = Rows(
             tokens=tuple(token for given in tokens for token in given),
@@ -171,15 +166,31 @@ class Branches:
             branch=tuple(row for row, given in enumerate(tokens) for _ in given),
             own=tuple(own),
         )
-        pieces = range(0, len(rows), step.most_rows)
-        hidden = torch.cat(
-            [step(rows.piece(first, step.most_rows), self._trunk.cache, self._cache) for first in pieces]
-        )
-        ends = list(accumulate(map(len, tokens)))
-        for row, (start, given, end) in enumerate(zip(starts, tokens, ends, strict=True)):
+        return Part(step, rows, self._trunk.cache, self._cache)
+
+    def take_in(self, tokens: Sequence[Sequence[int]], hidden: Tensor) -> None:
+        """`tokens` of each active row were read, with these hidden states (n, d), row after row."""
+        ends = accumulate(map(len, tokens))
+        for row, (given, end) in enumerate(zip(tokens, ends, strict=True)):
+            start = len(self.ids[row])
             self._hidden[row, start : start + len(given)] = hidden[end - len(given) : end]
             self.ids[row].extend(given)
-        return hidden
+
+    def _extend_by_operators(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        most = max(map(len, tokens))
+        starts = [len(ids) for ids in self.ids[: self.active]]
+        device, base = self._hidden.device, len(self._trunk.ids)
+        last_position = len(self._trunk.hidden) - 1
+        padded = [[*given, *[0] * (most - len(given))] for given in tokens]
+        places = [[min(base + start + i, last_position) for i in range(most)] for start in starts]
+        x = self._network.embed(
+            torch.tensor(padded, device=device).flatten(), torch.tensor(places, device=device).flatten()
+        )
+        hidden = self._network.forward(x, self._attention(starts, most))  # (active * most, d)
+        if len(hidden) == sum(map(len, tokens)):
+            return hidden
+        real = [row * most + i for row, given in enumerate(tokens) for i in range(len(given))]
+        return hidden[torch.tensor(real, device=device)]
 
     def rewind(self, row: int, length: int) -> None:
         """Forget everything of `row` after its first `length` tokens."""

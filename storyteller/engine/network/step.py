@@ -5,13 +5,13 @@ A network without such a step is run operator by operator, with the same results
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -64,6 +64,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def __iter__(self) -> Iterator[tuple[int, int, int, int, int]]:
+        return zip(self.tokens, self.positions, self.seen, self.branch, self.own, strict=True)
+
     def piece(self, first: int, count: int) -> Rows:
         """The rows from `first` on, at most `count`."""
         part = slice(first, first + count)
@@ -105,6 +108,70 @@ class FusedStep(Protocol):
     def logits(self, hidden: Tensor) -> Tensor:
         """Rows (n, d) after the final norm, at most `worthwhile`, to float32 logits (n, vocab)."""
         ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows for one network's step and the caches they are read against: a whole call, or some of a joined one."""
+
+    step: FusedStep
+    rows: Rows
+    trunk: Cache
+    branches: Cache | None
+
+
+@runtime_checkable
+class JoinedStep(FusedStep, Protocol):
+    """A compiled step that reads rows of several networks at once, which have different adapters beside the same weights.
+
+    The weights, nearly all that a step waits for, are then read once for all of them.
+    """
+
+    def joins(self, other: FusedStep) -> bool:
+        """Whether `joined` takes rows of `other` beside those of this one."""
+        ...
+
+    def joined(self, parts: Sequence[Part]) -> Tensor:
+        """Read the rows of all `parts`, at most `most_rows` together: their hidden states (n, d) float32, part after part.
+
+        A row says, bit for bit, what it says when its part is read alone. No trunk is in two parts.
+        """
+        ...
+
+
+def read(parts: Sequence[Part]) -> list[Tensor]:
+    """The hidden states (n, d) of the rows of each of `parts`; where steps join, one call for as many as it takes."""
+    first = parts[0].step
+    if len(parts) > 1 and isinstance(first, JoinedStep) and all(first.joins(part.step) for part in parts):
+        hidden = torch.cat([first.joined(call) for call in _calls(parts, first.most_rows)])
+        return list(torch.split(hidden, [len(part.rows) for part in parts]))
+    return [
+        torch.cat(
+            [
+                piece.step(piece.rows, piece.trunk, piece.branches)
+                for piece in _pieces(part, part.step.most_rows)
+            ]
+        )
+        for part in parts
+    ]
+
+
+def _calls(parts: Sequence[Part], most: int) -> Iterator[list[Part]]:
+    """`parts`, cut where need be, in lists of at most `most` rows."""
+    call: list[Part] = []
+    for part in parts:
+        for piece in _pieces(part, most):
+            if sum(len(other.rows) for other in call) + len(piece.rows) > most:
+                yield call
+                call = []
+            call.append(piece)
+    yield call
+
+
+def _pieces(part: Part, most: int) -> list[Part]:
+    if len(part.rows) <= most:
+        return [part]
+    return [replace(part, rows=part.rows.piece(first, most)) for first in range(0, len(part.rows), most)]
 
 
 @runtime_checkable

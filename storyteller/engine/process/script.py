@@ -135,7 +135,6 @@ class _Take:
 
 def _compose(reply: Reply, request: Generate) -> Iterator[GenerateEvent]:
     """All events of a reply that nobody cancels."""
-    seed = _SEED if request.seed is None else request.seed
     texts = [reply.texts[index % len(reply.texts)] for index in range(request.takes)]
     takes = [_tokens(request, index, text) for index, text in enumerate(texts)]
     prompt = request.context.text
@@ -145,7 +144,7 @@ def _compose(reply: Reply, request: Generate) -> Iterator[GenerateEvent]:
         ids=request.ids or tuple(token_id(piece) for piece in pieces(prompt)),
         truncated=False,
         reused=0,
-        seeds=tuple(range(seed, seed + request.takes)),
+        seeds=tuple(_seed(request, index) for index in range(request.takes)),
     )
     if reply.notice is not None:
         yield Notice(id=request.id, message=reply.notice)
@@ -209,9 +208,15 @@ def _take_done(request: Generate, index: int, text: str, tokens: list[Token], fi
         ids=tuple(token.token for token in tokens),
         logprobs=tuple(token.logprob for token in tokens),
         finish=finish,
-        seed=(_SEED if request.seed is None else request.seed) + index,
+        seed=_seed(request, index),
         seconds=_TOKEN_S * len(tokens),
         first_token_s=_TOKEN_S,
+    )
+
+
+def _seed(request: Generate, index: int) -> int:
+    return (
+        request.seeds[index] if request.seeds else (_SEED if request.seed is None else request.seed) + index
     )
 
 

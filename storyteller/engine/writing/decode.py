@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from storyteller.engine.cancel import CancelSignal
     from storyteller.engine.prompt.tokens import Tokens
     from storyteller.engine.protocol import Finish, Generate, GenerateEvent
+    from storyteller.engine.writing.choir import Choir
     from storyteller.engine.writing.speculation import Speculation
     from storyteller.engine.writing.take import Take
-    from storyteller.engine.writing.voices import Voices
 
 ONE_BY_ONE = "There was not enough memory for all takes at once; they are written one after another."
 
@@ -30,7 +30,7 @@ ONE_BY_ONE = "There was not enough memory for all takes at once; they are writte
 class Decoding:
     """Drives the takes of one request; survives a lack of memory by going on with fewer at once.
 
-    `run` may be called again, with other voices, after it failed: takes go on from where they were.
+    `run` may be called again, with another choir, after it failed: takes go on from where they were.
     """
 
     def __init__(
@@ -51,80 +51,80 @@ class Decoding:
         self._speculation = speculation
         self._masks: dict[bytes, Tensor | None] = {}
         self._tail: tuple[int, ...] = ()
+        self._opening: dict[int, list[dict[str, Tensor]]] = {}  # by take: logits by voice, from the prompt on
         self._together = True
         self.sampled = 0
 
-    def run(self, voices: Voices) -> Iterator[GenerateEvent]:
+    def run(self, choir: Choir) -> Iterator[GenerateEvent]:
         """The tokens and ends of all takes not yet ended.
 
         Raises:
             RuntimeError: no memory is left for a single take.
         """
         self._masks.clear()
-        self._tail = voices.tail
+        self._tail = choir.tail
         if self._max_tokens <= 0:
             yield from self._end_all("length")
         under_way = [take for take in self._takes if take.finish is None]
         if self._together and len(under_way) > 1:
             try:
-                yield from self._run_together(voices, under_way)
+                yield from self._run_together(choir, under_way)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._together = False
             else:
                 return
-            release_memory(voices.device)
+            choir.save_memory()
+            release_memory(choir.device)
             yield Notice(message=ONE_BY_ONE, id=self._id)
         for take in under_way:
             if take.finish is None:
-                yield from self._run_together(voices, [take])
+                yield from self._run_together(choir, [take])
 
-    def _run_together(self, voices: Voices, takes: list[Take]) -> Iterator[GenerateEvent]:
+    def _run_together(self, choir: Choir, takes: list[Take]) -> Iterator[GenerateEvent]:
         try:
-            opening = voices.show(self._cancel)
+            self._opening = choir.show([take.index for take in takes], self._cancel)
             for take in takes:
-                yield from self._open(take, opening)
+                yield from self._open(take)
             lanes = [take for take in takes if take.finish is None]
-            if len(lanes) == 1:
-                voices.resume(lanes[0].ids[:-1], self._cancel)
-            elif lanes:
-                voices.split([len(take.ids) - 1 for take in lanes], self._max_tokens)
+            held = [take.ids[:-1] for take in lanes]
+            choir.begin([take.index for take in lanes], held, self._max_tokens, self._cancel)
             while True:
-                yield from self._retire_ended(voices, lanes)
+                yield from self._retire_ended(choir, lanes)
                 if not lanes:
                     return
                 if len(lanes) == 1:
-                    yield from self._run_ahead(voices, lanes[0], opening)
+                    yield from self._run_ahead(choir, lanes[0])
                     if lanes[0].finish is not None:
                         continue
-                guesses = self._guesses(voices, lanes)
+                guesses = self._guesses(choir, lanes)
                 tokens = [[take.ids[-1], *guess] for take, guess in zip(lanes, guesses, strict=True)]
-                rows = voices.step(tokens, self._cancel)
+                rows = choir.step(tokens, self._cancel)
                 if self._speculation is not None:
                     self._speculation.passed(guesses)
                 for lane in sorted(range(len(lanes)), key=lambda lane: lanes[lane].index):
-                    yield from self._go_on(voices, lanes[lane], lane, rows[lane], guesses[lane], opening)
+                    yield from self._go_on(choir, lanes[lane], lane, rows[lane], guesses[lane])
         except Interrupted:
             yield from self._end_all("cancelled")
 
-    def _retire_ended(self, voices: Voices, lanes: list[Take]) -> Iterator[GenerateEvent]:
+    def _retire_ended(self, choir: Choir, lanes: list[Take]) -> Iterator[GenerateEvent]:
         """Let go of takes that ended or are not wanted any more; the last lane takes the place of one that goes."""
         for lane in reversed(range(len(lanes))):
             yield from self._end_if_cancelled(lanes[lane])
             if lanes[lane].finish is not None:
-                voices.retire(lane)
+                choir.retire(lane)
                 lanes[lane] = lanes[-1]
                 lanes.pop()
 
-    def _open(self, take: Take, opening: Sequence[dict[str, Tensor]]) -> Iterator[GenerateEvent]:
+    def _open(self, take: Take) -> Iterator[GenerateEvent]:
         """The first tokens of `take`, from what the prompt's prefill says already.
 
         The usual spelling of an unfinished word was read with the prompt: a take that keeps to it goes on from
         there at no cost. Leaves the take ended, or with one token that was not read yet.
         """
         yield from self._end_if_cancelled(take)
-        tail = self._tail
+        tail, opening = self._tail, self._opening[take.index]
         if take.finish is None and tail and not take.ids:
             rows = torch.stack([row["main"] for row in opening[:-1]])  # (len(tail), vocab)
             place = self._place_of(take, take_over_chances(rows, tail, self._tokens))
@@ -143,12 +143,11 @@ class Decoding:
 
     def _go_on(
         self,
-        voices: Voices,
+        choir: Choir,
         take: Take,
         lane: int,
         rows: Sequence[dict[str, Tensor]],
         guess: tuple[int, ...],
-        opening: Sequence[dict[str, Tensor]],
     ) -> Iterator[GenerateEvent]:
         """The next tokens of `take`, whose `lane` holds all its tokens, and `guess` after them.
 
@@ -170,23 +169,23 @@ class Decoding:
                 continue
             known = tuple(take.ids) == self._tail[:left]
             keep = left if known else left - 1
-            voices.drop(lane, held - keep + len(guess) - right, take.ids[:keep])
+            choir.drop(lane, held - keep + len(guess) - right, take.ids[:keep])
             self._tell(lane, right, guess)
             if not known:
                 return
-            held, row, guess, right = left, opening[left], (), 0
+            held, row, guess, right = left, self._opening[take.index][left], (), 0
         self._tell(lane, right, guess)
         if take.finish is None and right < len(guess):
-            voices.drop(lane, len(guess) - right, take.ids[:-1])
+            choir.drop(lane, len(guess) - right, take.ids[:-1])
 
-    def _guesses(self, voices: Voices, lanes: Sequence[Take]) -> Sequence[tuple[int, ...]]:
+    def _guesses(self, choir: Choir, lanes: Sequence[Take]) -> Sequence[tuple[int, ...]]:
         """What to read ahead for every lane: nothing where takes must know of each other, or there are second opinions."""
         together = self._settings.diversity > 0.0 and len(self._takes) > 1
-        if self._speculation is None or together or not voices.alone:
+        if self._speculation is None or together or not choir.alone:
             self._speculation = None
             return [()] * len(lanes)
         rooms = [
-            min(voices.room(lane), self._max_tokens - len(take.ids) - 1) for lane, take in enumerate(lanes)
+            min(choir.room(lane), self._max_tokens - len(take.ids) - 1) for lane, take in enumerate(lanes)
         ]
         return self._speculation.guesses(lanes, rooms)
 
@@ -194,23 +193,21 @@ class Decoding:
         if self._speculation is not None:
             self._speculation.fared(lane, right, len(guess))
 
-    def _run_ahead(
-        self, voices: Voices, take: Take, opening: Sequence[dict[str, Tensor]]
-    ) -> Iterator[GenerateEvent]:
+    def _run_ahead(self, choir: Choir, take: Take) -> Iterator[GenerateEvent]:
         """The tokens of the only take as the device draws them, where its settings and the network's step allow that.
 
         Leaves it ended, or with one token not read yet: when the window is full, the take went back, or a draw is the
         host's. Chance goes on as if each token had been drawn here.
         """
-        most = min(voices.room_ahead, self._max_tokens - len(take.ids))
+        most = min(choir.room_ahead, self._max_tokens - len(take.ids))
         if most < 1 or self._alternatives or take.still_typed:
             return
-        draw = take.sampler.on_device(self._tokens.unused, voices.device)
+        draw = take.sampler.on_device(self._tokens.unused, choir.device)
         if draw is None:
             return
         before = take.sampler.generator.get_state()
         chances = torch.rand(most, generator=take.sampler.generator, dtype=torch.float64)
-        ahead = voices.run_ahead(take.ids[-1], draw, chances)
+        ahead = choir.run_ahead(take.ids[-1], draw, chances)
         take.sampler.generator.set_state(before)
         while take.finish is None:
             yield from self._end_if_cancelled(take)
@@ -222,19 +219,17 @@ class Decoding:
             held = len(take.ids)
             yield from self._accept(take, choice, None)
             if take.finish is None and len(take.ids) <= held:
-                yield from self._resume_after_rewind(voices, take, held, opening)
+                yield from self._resume_after_rewind(choir, take, held)
                 return
 
-    def _resume_after_rewind(
-        self, voices: Voices, take: Take, held: int, opening: Sequence[dict[str, Tensor]]
-    ) -> Iterator[GenerateEvent]:
+    def _resume_after_rewind(self, choir: Choir, take: Take, held: int) -> Iterator[GenerateEvent]:
         """After `take`, whose lane holds its first `held` tokens, went back: leaves it as `_go_on` does."""
         left = len(take.ids)
         known = tuple(take.ids) == self._tail[:left]
         keep = left if known else left - 1
-        voices.drop(0, held - keep, take.ids[:keep])
+        choir.drop(0, held - keep, take.ids[:keep])
         if known:
-            yield from self._go_on(voices, take, 0, [opening[left]], (), opening)
+            yield from self._go_on(choir, take, 0, [self._opening[take.index][left]], ())
 
     def _choose(self, take: Take, row: dict[str, Tensor]) -> Iterator[GenerateEvent]:
         """Sample a token after `row`, logits (vocab,) by voice: the take gains it, ends, or goes back."""

@@ -9,7 +9,7 @@ import torch
 
 from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.device import all_threads, decodes_alone, one_thread
-from storyteller.engine.network.step import AheadStep
+from storyteller.engine.network.step import AheadStep, read
 from storyteller.engine.network.weights import parameter_count
 from storyteller.engine.writing.ahead import Ahead
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.network.model import Network
+    from storyteller.engine.network.step import Part
     from storyteller.engine.sampling.on_device import DeviceDraw
 
 # Rows a prefill reads at once. On a processor 128 lose nothing to 256 (attention's scores stay in the cache)
@@ -134,11 +135,7 @@ class Lanes:
     @torch.inference_mode()
     def decode_several(self, tokens: Sequence[Sequence[int]]) -> Tensor:
         """Append `tokens[i]`, one or more, to lane i: logits (n, vocab) of the token after each, lane after lane."""
-        with self._threads_for(sum(map(len, tokens))):
-            self._last = (
-                self._trunk.extend(tokens[0]) if self._branches is None else self._branches.extend(tokens)
-            )
-            return self._network.logits(self._last)
+        return decode_together([(self, tokens)])
 
     @property
     def room_ahead(self) -> int:
@@ -232,6 +229,22 @@ class Lanes:
         compiled = step is not None and rows <= step.worthwhile  # it has threads of its own
         return one_thread() if compiled or (self._alone and rows <= _FEW) else all_threads()
 
+    def _extend(self, tokens: Sequence[Sequence[int]]) -> Tensor:
+        self._last = (
+            self._trunk.extend(tokens[0]) if self._branches is None else self._branches.extend(tokens)
+        )
+        return self._last
+
+    def _part(self, tokens: Sequence[Sequence[int]]) -> Part | None:
+        return self._trunk.part(tokens[0]) if self._branches is None else self._branches.part(tokens)
+
+    def _take_in(self, tokens: Sequence[Sequence[int]], hidden: Tensor) -> None:
+        self._last = hidden
+        if self._branches is None:
+            self._trunk.take_in(tokens[0], hidden)
+        else:
+            self._branches.take_in(tokens, hidden)
+
     def _sequences(self) -> list[list[int]]:
         """What every lane holds, prompt included."""
         if self._branches is None:
@@ -264,6 +277,36 @@ class Lanes:
         common = [_common(row, ids[base:]) for row in branches.ids]
         best = max(range(len(common)), key=common.__getitem__)
         branches.copy_to_trunk(best, common[best])
+
+
+@torch.inference_mode()
+def decode_together(given: Sequence[tuple[Lanes, Sequence[Sequence[int]]]]) -> Tensor:
+    """`Lanes.decode_several` for each of `given`, whose networks are one model with different adapters.
+
+    Where the network's step can join them, its weights are read once for all.
+
+    Returns:
+        logits (n, vocab), float32, one `Lanes` after another.
+    """
+    first = given[0][0]
+    rows = sum(len(tokens) for _, several in given for tokens in several)
+    with first._threads_for(rows):
+        hidden = _joined(given, rows) or [lanes._extend(several) for lanes, several in given]
+        return first.network.logits(torch.cat(hidden))
+
+
+def _joined(given: Sequence[tuple[Lanes, Sequence[Sequence[int]]]], rows: int) -> list[Tensor] | None:
+    """The hidden states (n, d) of each of `given`; None where one call is not better than several."""
+    step = given[0][0].network.step
+    if len(given) == 1 or step is None or rows > step.worthwhile:
+        return None
+    parts = [part for lanes, several in given if (part := lanes._part(several)) is not None]
+    if len(parts) < len(given):
+        return None
+    hidden = read(parts)
+    for (lanes, several), states in zip(given, hidden, strict=True):
+        lanes._take_in(several, states)
+    return hidden
 
 
 def without_block(ids: Sequence[int], fixed: int, block: int, window: int) -> list[int]:

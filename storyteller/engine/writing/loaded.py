@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from storyteller.engine.network.native.engine import NativeEngine
     from storyteller.engine.protocol import AdapterWeight, Dtype
 
-_MIXES: Final = 4  # networks with adapters kept ready; each costs its low-rank products
+_MIXES: Final = (
+    8  # networks with adapters kept ready, all of a request among them; each costs its low-rank products
+)
+_KEPT_GROUPS: Final = 4  # whose caches stay for the next request
 _STRONGEST: Final = 16.0
 READING: Final = "reading the weights"
 TO_PROCESSOR: Final = "The device has no memory left, so the model goes on on the processor, more slowly."
@@ -68,7 +71,7 @@ class LoadedModel:
         self._dtype = dtype
         self._network: Network | None = None
         self._awaits_step = False
-        self._lanes: dict[str, Lanes] = {}
+        self._lanes: dict[tuple[str, int], Lanes] = {}  # by role and group of takes
         self._adapter_folders = find_adapters(found.path)
         self._adapters: dict[str, Adapter] = {}
         self._mixes: dict[tuple[tuple[str, float], ...], Network] = {}
@@ -148,24 +151,56 @@ class LoadedModel:
         """Adapters that can be asked for by name."""
         return tuple(sorted(self._adapter_folders))
 
-    def lanes(self, role: str, network: Network) -> Lanes:
-        """The cache kept for `role` (the model itself, a second opinion), speaking with `network`."""
-        if role not in self._lanes:
-            self._lanes[role] = Lanes(network, self.tokens.eos)
-        self._lanes[role].use(network)
-        return self._lanes[role]
+    def lanes(self, role: str, network: Network, group: int = 0) -> Lanes:
+        """The cache kept for `role` (the model itself, a second opinion) of a group of takes, speaking with `network`."""
+        key = role, group
+        if key not in self._lanes:
+            self._lanes[key] = Lanes(network, self.tokens.eos)
+        self._lanes[key].use(network)
+        return self._lanes[key]
 
     def lanes_for(self, ids: Sequence[int], network: Network) -> Lanes:
-        """The model's own cache; the one that was read ahead of time in its place, where that holds more of `ids`."""
-        main, ahead = self.lanes("main", network), self._lanes.get("ahead")
-        if ahead is None or ahead.network is not network or ahead.reusable(ids) <= main.reusable(ids):
-            return main
-        self._lanes["main"], self._lanes["ahead"] = ahead, main
-        return ahead
+        """The model's own cache; where another holds more of `ids`, as one that was read ahead of time, that in its place."""
+        return self.lanes_for_each(ids, [network])[0]
+
+    def lanes_for_each(self, ids: Sequence[int], networks: Sequence[Network]) -> list[Lanes]:
+        """The same for groups of takes, one for each of `networks`, which differ."""
+        self.forget_groups(max(len(networks), _KEPT_GROUPS))
+        for group, network in enumerate(networks):
+            key = "main", group
+            best = max(
+                self._holders(network),
+                key=lambda held: (self._lanes[held].reusable(ids), held == key),
+                default=key,
+            )
+            if best != key:
+                self._exchange(key, best)
+        return [self.lanes("main", network, group) for group, network in enumerate(networks)]
+
+    def reusable(self, ids: Sequence[int], network: Network) -> int:
+        """How many of `ids` the cache that `lanes_for` would find holds already."""
+        return max((self._lanes[key].reusable(ids) for key in self._holders(network)), default=0)
+
+    def _holders(self, network: Network) -> list[tuple[str, int]]:
+        return [
+            (role, group)
+            for (role, group), lanes in self._lanes.items()
+            if role in {"main", "ahead"} and lanes.network is network
+        ]
+
+    def _exchange(self, one: tuple[str, int], other: tuple[str, int]) -> None:
+        before = self._lanes.pop(one, None)
+        self._lanes[one] = self._lanes.pop(other)
+        if before is not None:
+            self._lanes[other] = before
+
+    def forget_groups(self, count: int) -> None:
+        """Drop the caches of all groups of takes but the first `count`."""
+        self._lanes = {key: lanes for key, lanes in self._lanes.items() if key[1] < count}
 
     def forget_ahead(self) -> None:
         """Drop what was read ahead of time."""
-        self._lanes.pop("ahead", None)
+        self._lanes.pop(("ahead", 0), None)
 
     def keep_adapter(self, folder: str) -> None:
         """Make the adapter in `folder` resident, under the folder's name.
@@ -193,12 +228,13 @@ class LoadedModel:
         key = tuple(sorted((name, weight) for name, weight in weights.items() if weight))
         if not key:
             return self.network
-        if key not in self._mixes:
-            parts = [(self._adapter(name), weight) for name, weight in key]
+        network = self._mixes.pop(key, None)
+        if network is None:
+            network = mix(self.network, [(self._adapter(name), weight) for name, weight in key])
             while len(self._mixes) >= _MIXES:
                 del self._mixes[next(iter(self._mixes))]
-            self._mixes[key] = mix(self.network, parts)
-        return self._mixes[key]
+        self._mixes[key] = network  # the last is the one used last
+        return network
 
     def _adapter(self, name: str) -> Adapter:
         if name not in self._adapters:

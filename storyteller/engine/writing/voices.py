@@ -1,4 +1,4 @@
-"""The model and its second opinions, stepping the same lanes: one interface to one or several networks and caches."""
+"""The model and its second opinions, which read the same tokens: one interface to one or several networks and caches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from storyteller.engine.writing.lanes import without_block
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from torch import Tensor
 
     from storyteller.engine.cancel import CancelSignal
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Voices:
-    """The model the takes come from and, where the settings ask, its second opinions: all read the same tokens.
+    """The model that takes come from and, where the settings ask, its second opinions: all read the same tokens.
 
     Logits come to the processor, where samplers run: one wait for the device a token, instead of one for every number
     that a sampler looks at.
@@ -45,11 +44,6 @@ class Voices:
         self._prompts = [prompt for _, prompt in voices]
         self.tail = prompt.tail
 
-    @property
-    def device(self) -> torch.device:
-        """Where they run."""
-        return self._lanes[0].network.device
-
     def show(self, cancel: CancelSignal) -> list[dict[str, Tensor]]:
         """Read the prompts and the unfinished word after them.
 
@@ -64,7 +58,7 @@ class Voices:
             ids = (*prompt.ids, *self.tail)
             lanes.show(ids, lambda: cancel.all_cancelled)
             rows.append(lanes.logits_after(len(prompt.ids), len(ids)).cpu())
-        return self._by_position(rows)
+        return self.by_position(rows)
 
     def split(self, kept: Sequence[int], room: int) -> None:
         """Begin lanes, each with the first `kept[i]` tokens of the unfinished word."""
@@ -82,19 +76,20 @@ class Voices:
             lanes.show(held, lambda: cancel.all_cancelled)
             lanes.split([len(held)], room=1)
 
-    def step(self, tokens: Sequence[Sequence[int]], cancel: CancelSignal) -> list[list[dict[str, Tensor]]]:
-        """Append some tokens to every lane; for each lane and each of its tokens, the logits (vocab,) after it by voice.
+    @property
+    def lanes(self) -> Sequence[Lanes]:
+        """The caches: what is appended to one is appended to all."""
+        return self._lanes
+
+    def make_room(self, count: int, cancel: CancelSignal) -> None:
+        """See to it that each of the `count` lanes can take on a token.
 
         Raises:
             Interrupted: all was cancelled while a full window was read again.
         """
-        rows = []
         for lanes, prompt in zip(self._lanes, self._prompts, strict=True):
-            if max(map(lanes.length, range(len(tokens)))) >= lanes.window:
+            if max(map(lanes.length, range(count))) >= lanes.window:
                 lanes.slide(prompt.fixed, block_of(lanes.window), lambda: cancel.all_cancelled)
-            rows.append(lanes.decode_several(tokens).cpu())
-        positions = iter(self._by_position(rows))
-        return [[next(positions) for _ in given] for given in tokens]
 
     @property
     def alone(self) -> bool:
@@ -127,11 +122,12 @@ class Voices:
         for lanes in self._lanes:
             lanes.retire(lane)
 
+    def by_position(self, rows: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        """Logits (n, vocab) of each voice as, for each of the n positions, logits (vocab,) by voice."""
+        return [dict(zip(self._names, row, strict=True)) for row in zip(*rows, strict=True)]
+
     def _fitted(self, lanes: Lanes, prompt: Prompt, ids: Sequence[int]) -> Sequence[int]:
         whole = (*prompt.ids, *ids)
         if len(whole) < lanes.window:
             return whole
         return without_block(whole, prompt.fixed, block_of(lanes.window), lanes.window)
-
-    def _by_position(self, rows: Sequence[Tensor]) -> list[dict[str, Tensor]]:
-        return [dict(zip(self._names, row, strict=True)) for row in zip(*rows, strict=True)]

@@ -95,8 +95,7 @@ class CudaStep:
             header[3:7] = [*places, branches.capacity, branches.values.shape[1]]
         if kept is not None:
             header[7] = kept.data_ptr()
-        per_row = zip(rows.tokens, rows.positions, rows.seen, rows.branch, rows.own, strict=True)
-        numbers = [*header, *(number for row in per_row for number in row)]
+        numbers = [*header, *(number for row in rows for number in row)]
         filling = (0, 0, 0, -1, 0)
         numbers += filling * (_rounded(len(rows)) - len(rows))
         slot.send(numbers, self._launches.command)
