@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,18 +20,20 @@ from storyteller.errors import TrainingError
 from storyteller.paths import adapters_dir
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes
-from storyteller.training.events import Checkpointed, Finished, Resumed, Stepped, Stopped, read_events
+from storyteller.training.events import Checkpointed, Finished, Stepped, Stopped, read_events
 from storyteller.training.processes import Processes
 from storyteller.training.run_folder import RunFolder
 from storyteller.training.sample import sampler
-from tests.stubs.command import COMMAND, Ended, environment, in_process
+from tests.conftest import REPOSITORY
+from tests.stubs.command import Ended, environment, in_process
 from tests.stubs.folders import names_in
 from tests.stubs.tiny_gpt2 import write_model
 from tests.stubs.tiny_training import GENRE, Told, train_tiny, verses, without_samples
 from tests.stubs.training_process import TrainingProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from storyteller.training.events import AnyEvent
 
@@ -52,7 +54,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rates = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    rates: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
     return write_model(tmp_path_factory.mktemp("learner"), **rates)
 
 
@@ -382,33 +384,38 @@ def test_53_no_genre_of_that_name_and_nothing_is_written(
 @pytest.mark.slow
 def test_61_two_processes_learn_what_one_learns(model: Path, texts: Path, tmp_path: Path) -> None:
     words = options(model, texts, dropout=0, steps=4)
-    launcher = [
+    command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "storyteller",
+        "train", "--genre", GENRE, *words, "--json",
     ]  # fmt: skip
-    both = subprocess.run(
-        [*launcher, "train", "--genre", GENRE, *words, "--json"],
-        capture_output=True, check=False, timeout=110, env=environment(), cwd=Path(__file__).parents[2],
-    )  # fmt: skip
-    assert both.returncode == 0, both.stderr.decode()
-    told = [json.loads(line) for line in both.stdout.splitlines() if line.startswith(b"{")]
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        launcher = subprocess.Popen(command, stdout=out, stderr=err, env=environment(), cwd=REPOSITORY)
+        try:
+            code = launcher.wait(100)
+        finally:
+            launcher.terminate()  # it ends what it started
+            launcher.wait()
+    assert code == 0, (tmp_path / "err").read_text()
+    lines = (tmp_path / "out").read_bytes().splitlines()
+    told = [json.loads(line) for line in lines if line.startswith(b"{")]
     assert [event["event"] for event in told].count("finished") == 1  # one speaks for both
     alone = train(*options(model, texts, dropout=0, steps=4, **{"micro-batch": 2}), "--json")
     assert alone.code == 0, alone.err
-    lines = list(map(json.loads, alone.out.splitlines()))
+    told_alone = list(map(json.loads, alone.out.splitlines()))
     for what in ("loss", "gradient", "perplexity"):
-        ours, theirs = ([event[what] for event in said if what in event] for said in (told, lines))
-        assert theirs == pytest.approx(ours, rel=1e-6), what
-    one, two = (
+        both, one = ([event[what] for event in said if what in event] for said in (told, told_alone))
+        assert both == pytest.approx(one, rel=1e-6), what
+    together, apart = (
         load_file(path) for path in sorted((adapters_dir() / GENRE).glob("v*/adapter_model.safetensors"))
     )
-    for name, tensor in one.items():
-        assert (tensor - two[name]).abs().max() <= 1e-6, name
+    for name, tensor in together.items():
+        assert (tensor - apart[name]).abs().max() <= 1e-6, name
 
 
 @pytest.mark.parametrize(("batch", "count"), [(8, 1), (8, 2), (7, 2), (8, 3), (2, 4), (1, 2)])
 def test_61_every_sequence_of_a_step_is_one_process_s(batch: int, count: int) -> None:
     shares = [list(Processes(rank, count).share(batch)) for rank in range(count)]
-    assert sum(shares, []) == list(range(batch))
+    assert list(chain.from_iterable(shares)) == list(range(batch))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 

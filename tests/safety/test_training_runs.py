@@ -44,7 +44,7 @@ NO_MEMORY = "CUDA out of memory. Tried to allocate 20.00 GiB."
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One that drops nothing of its own, so that a step is the same however it is cut."""
-    rates = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+    rates: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
     return write_model(tmp_path_factory.mktemp("learner"), **rates)
 
 
