@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storyteller.engine.catalogue import Found
 from storyteller.genres import shipped_genres
 from storyteller.training.corpus.document import Document
+from storyteller.training.events import Finished, Stepped, Stopped
 from storyteller.training.run import Request, run_training
 from storyteller.training.run_folder import RunFolder
 from storyteller.training.settings import Wanted
 from tests.stubs.tiny_gpt2 import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
     import pytest
 
-    from storyteller.training.events import AnyEvent, Finished, Stopped
+    from storyteller.training.events import AnyEvent
 
 GENRE = "poetry"
 STEPS = 6
@@ -96,3 +97,36 @@ def without_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs write no samples and guess no speed, which would take most of their time."""
     monkeypatch.setattr("storyteller.training.run.sampler", lambda *_: None)
     monkeypatch.setattr("storyteller.training.estimate._rate", lambda *_: 1e9)
+
+
+def weights_of(finished: object) -> bytes:
+    """The file that a run published."""
+    assert isinstance(finished, Finished)
+    return (Path(finished.path) / "adapter_model.safetensors").read_bytes()
+
+
+def interrupted_at(step: int, model: Path, **given: Any) -> Told:
+    """A run that was stopped after `step` steps, with a checkpoint there."""
+    told = Told()
+    ended = train_tiny(model, told, interrupted=lambda: len(told.of(Stepped)) >= step, **given)
+    assert ended == Stopped(step=step)
+    return told
+
+
+def fail_call(
+    monkeypatch: pytest.MonkeyPatch,
+    owner: Any,
+    name: str,
+    calls: set[int],
+    error: Callable[[], BaseException],
+) -> None:
+    """Have these calls of `owner.name`, from 1, raise."""
+    original, count = getattr(owner, name), [0]
+
+    def wrapped(*args: Any, **named: Any) -> Any:
+        count[0] += 1
+        if count[0] in calls:
+            raise error()
+        return original(*args, **named)
+
+    monkeypatch.setattr(owner, name, wrapped)

@@ -7,9 +7,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Self
 
+import pytest
+
 from storyteller.training.events import read_events
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.command import wait_until
+from tests.stubs.tiny_training import without_samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,11 +79,8 @@ def _train(environment: dict[str, str], options: list[str], output: str) -> None
     sys.stdout = os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8")
     from storyteller.cli.app import run
-    from storyteller.training import estimate
-    from storyteller.training import run as runs
 
-    runs.sampler = lambda *_: None  # type: ignore[assignment, return-value] # no samples: most of the time
-    estimate._rate = lambda *_: 1e9
+    without_samples(pytest.MonkeyPatch())
     code = run(["train", "--genre", "poetry", *options, "--json"])
     sys.stdout.flush()
     os._exit(code)

@@ -107,7 +107,7 @@ def test_only_checkpoints_are_removed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", [3, 2], ids=["a new step", "the same step again"])
 def test_46_killed_at_every_call_of_a_save_a_whole_one_is_left(tmp_path: Path, step: int) -> None:
-    outcomes = set()
+    done = False
     for number in range(1, MOST):
         folder = tmp_path / str(number)
         checkpoints.save(folder, make(1))
@@ -116,15 +116,15 @@ def test_46_killed_at_every_call_of_a_save_a_whole_one_is_left(tmp_path: Path, s
             fail_call(patch, number, killed)
             try:
                 checkpoints.save(folder, make(step))
-                outcomes.add("done")
+                done = True
             except Killed:
-                outcomes.add(newest(folder))
+                pass
         assert newest(folder) in {2, step}
         # Whoever goes on from it saves as ever, and sweeps up.
         checkpoints.save(folder, make(4))
         checkpoints.save(folder, make(5))
         assert names_in(folder) == ["step-4", "step-5"]
-        if "done" in outcomes:
+        if done:
             return
     pytest.fail(f"a save takes more than {MOST} calls")
 
@@ -140,13 +140,12 @@ def test_48_full_at_every_call_of_a_save_the_ones_before_are_whole(tmp_path: Pat
         checkpoints.save(folder, make(2))
         with pytest.MonkeyPatch.context() as patch:
             fail_call(patch, number, disk_is_full)
-            failed = False
             try:
                 checkpoints.save(folder, make(step))
-            except OSError as error:
-                failed = True
-                assert error.errno == errno.ENOSPC
-        assert newest(folder) in ({2, step} if failed else {step})
+                possible = {step}
+            except OSError:
+                possible = {2, step}
+        assert newest(folder) in possible
         assert not [name for name in names_in(folder) if name.endswith(".tmp")]
 
 

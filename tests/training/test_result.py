@@ -18,6 +18,7 @@ from storyteller.errors import TrainingError
 from storyteller.paths import adapters_dir
 from storyteller.training import result
 from storyteller.training.adapters.card import read_card
+from storyteller.training.adapters.layout import save_synced
 from storyteller.training.data import measured_windows
 from storyteller.training.events import Evaluated, Finished
 from storyteller.training.run import Preparation
@@ -128,29 +129,26 @@ def test_the_number_of_sequences_at_once_changes_only_rounding(model: Path, micr
 
 
 def cut_short(tensors: dict[str, Tensor], path: Path) -> None:
-    original_save(tensors, path)
+    save_synced(tensors, path)
     path.write_bytes(path.read_bytes()[:-5])
 
 
 def one_number_off(tensors: dict[str, Tensor], path: Path) -> None:
     changed = {name: tensor.clone() for name, tensor in tensors.items()}
     next(tensor for name, tensor in changed.items() if "lora_B" in name)[0] += 1.0
-    original_save(changed, path)
+    save_synced(changed, path)
 
 
 def of_another_rank(tensors: dict[str, Tensor], path: Path) -> None:
-    original_save({name: tensor.repeat(2, 1) for name, tensor in tensors.items()}, path)
+    save_synced({name: tensor.repeat(2, 1) for name, tensor in tensors.items()}, path)
 
 
 def without_one(tensors: dict[str, Tensor], path: Path) -> None:
-    original_save(dict(list(tensors.items())[1:]), path)
+    save_synced(dict(list(tensors.items())[1:]), path)
 
 
 def not_a_number(tensors: dict[str, Tensor], path: Path) -> None:
-    original_save({name: tensor * float("nan") for name, tensor in tensors.items()}, path)
-
-
-original_save = result.save_synced
+    save_synced({name: tensor * float("nan") for name, tensor in tensors.items()}, path)
 
 
 @pytest.mark.parametrize("save", [cut_short, one_number_off, of_another_rank, without_one, not_a_number])

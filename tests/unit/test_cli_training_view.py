@@ -6,7 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.progress import Progress
 
 from storyteller.cli import training_view
 from storyteller.cli.streams import output
@@ -15,6 +14,8 @@ from storyteller.training.events import Evaluated, Failed, Sampled, Stepped, to_
 from tests.unit.training.test_events import EVENTS
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from storyteller.training.events import AnyEvent
 
 

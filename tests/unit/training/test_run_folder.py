@@ -20,6 +20,8 @@ from storyteller.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storyteller.liveness import Process
+
 HOLDER = """
 from storyteller.training.run_folder import RunFolder
 with RunFolder("poetry").held():
@@ -34,6 +36,15 @@ def as_left_by_the_dead() -> bytes:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     return msgspec.json.encode(msgspec.structs.replace(this_process(), pid=dead.pid, started="1"))
+
+
+def work_on(folder: RunFolder) -> None:
+    with folder.held():
+        pass
+
+
+def trainer() -> Process | None:
+    return RunFolder("poetry").trainer
 
 
 def test_a_run_has_a_folder_of_its_own_that_only_the_writer_sees(home: Path) -> None:
@@ -59,9 +70,8 @@ def test_53_no_other_name_is_ever_a_folder(home: Path, genre: str) -> None:
 
 def test_54_a_second_run_of_a_genre_is_refused_and_another_genre_is_not() -> None:
     with RunFolder("poetry").held():
-        with pytest.raises(TrainingError, match=rf"being trained already by process {os.getpid()}\."):  # noqa: SIM117
-            with RunFolder("poetry").held():
-                pytest.fail("two hold it")
+        with pytest.raises(TrainingError, match=rf"being trained already by process {os.getpid()}\."):
+            work_on(RunFolder("poetry"))
         with RunFolder("stories").held():
             pass
     with RunFolder("poetry").held():
@@ -75,17 +85,17 @@ def test_54_another_process_is_named_and_its_death_frees_the_genre() -> None:
     ) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        trainer = folder.trainer
-        assert trainer is not None
-        assert trainer.pid == other.pid
-        with pytest.raises(TrainingError, match=f"by process {other.pid}"), folder.held():
-            pytest.fail("two hold it")
+        holder = trainer()
+        assert holder is not None
+        assert holder.pid == other.pid
+        with pytest.raises(TrainingError, match=f"by process {other.pid}"):
+            work_on(folder)
         other.kill()
         other.wait()
-    assert folder.trainer is None
+    assert trainer() is None
     with folder.held():
-        assert folder.trainer == this_process()
-    assert folder.trainer is None
+        assert trainer() == this_process()
+    assert trainer() is None
 
 
 @pytest.mark.parametrize("record", DAMAGED)
@@ -93,9 +103,9 @@ def test_54_a_damaged_lock_is_no_obstacle(record: bytes) -> None:
     folder = RunFolder("poetry")
     folder.path.mkdir(parents=True)
     (folder.path / "lock").write_bytes(record)
-    assert folder.trainer is None
+    assert trainer() is None
     with folder.held():
-        assert folder.trainer == this_process()
+        assert trainer() == this_process()
 
 
 def test_54_without_locks_of_the_file_system_the_record_decides(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,12 +114,12 @@ def test_54_without_locks_of_the_file_system_the_record_decides(monkeypatch: pyt
     folder.path.mkdir(parents=True)
     for stale in (as_left_by_the_dead(), *DAMAGED):
         (folder.path / "lock").write_bytes(stale)
-        assert folder.trainer is None
+        assert trainer() is None
         with folder.held():
             pass
     (folder.path / "lock").write_bytes(msgspec.json.encode(this_process()))
-    with pytest.raises(TrainingError, match="being trained already"), folder.held():
-        pytest.fail("two hold it")
+    with pytest.raises(TrainingError, match="being trained already"):
+        work_on(folder)
     reused = msgspec.structs.replace(this_process(), started="long before")
     (folder.path / "lock").write_bytes(msgspec.json.encode(reused))
     assert not liveness.is_alive(reused)
@@ -124,7 +134,7 @@ def test_wishes_are_read_back_and_anything_else_means_go() -> None:
     folder = RunFolder("poetry")
     assert folder.wished == "go"
     for wish in ("pause", "stop", "go"):
-        folder.wish(wish)  # type: ignore[arg-type] # mypy joins them to str
+        folder.wish(wish)
         assert RunFolder("poetry").wished == wish
     for other in (b"", b"pause\n", b"\xff\xfe", b"stop" * 1000):
         (folder.path / "control").write_bytes(other)
