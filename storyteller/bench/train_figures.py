@@ -70,7 +70,7 @@ class TrainRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """Operations a second of `torch.matmul` in the run's dtype, and where it was measured."""
+    """Operations a second of the fastest `torch.matmul` in the run's dtype, and where it was measured."""
 
     operations_per_s: float
     device_name: str
