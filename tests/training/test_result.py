@@ -23,7 +23,7 @@ from storyteller.training.data import measured_windows
 from storyteller.training.events import Evaluated, Finished
 from storyteller.training.run import Preparation
 from storyteller.training.run_folder import RunFolder
-from tests.stubs.tiny_gpt2 import VOCAB, open_network
+from tests.stubs.tiny_gpt2 import VOCAB, open_network, write_model
 from tests.stubs.tiny_training import GENRE, STEPS, Told, make_request, train_tiny
 
 if TYPE_CHECKING:
@@ -118,11 +118,12 @@ def test_equal_runs_give_equal_adapters_and_another_seed_another(model: Path) ->
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
-def test_the_number_of_sequences_at_once_changes_only_rounding(model: Path, micro_batch: int) -> None:
+def test_the_number_of_sequences_at_once_changes_only_rounding(tmp_path: Path, micro_batch: int) -> None:
+    # Dropping nothing: other numbers would be dropped for each cut.
+    model = write_model(tmp_path / "model", attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0)
     plain = trained(model, dropout=0.0, steps=1)
     cut = trained(model, dropout=0.0, steps=1, micro_batch=micro_batch)
-    # The model itself drops, other numbers for each cut: the loss is near, not equal.
-    assert cut.perplexity == pytest.approx(plain.perplexity, rel=0.02)
+    assert cut.perplexity == pytest.approx(plain.perplexity, rel=1e-4)
 
 
 # Nothing is put to use that was not loaded again
