@@ -151,13 +151,21 @@ AnyEvent: TypeAlias = (
     | Stopped
     | Failed
 )
-_DECODER = msgspec.json.Decoder(AnyEvent)
+_DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _ENCODER = msgspec.json.Encoder()
 
 
 def to_line(event: AnyEvent) -> bytes:
     """One line of JSON, its end included."""
     return _ENCODER.encode(event) + b"\n"
+
+
+def from_line(line: bytes) -> AnyEvent | None:
+    """The event of one line; None where it is none, or damaged."""
+    try:
+        return _DECODER.decode(line)
+    except ValueError:  # of msgspec's errors, and of bytes that are no UTF-8
+        return None
 
 
 def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, AnyEvent]]:
@@ -172,10 +180,8 @@ def read_events(path: Path, offset: int = 0) -> Iterator[tuple[int, AnyEvent]]:
                 if not line.endswith(b"\n"):
                     return
                 offset += len(line)
-                try:
-                    event = _DECODER.decode(line)
-                except ValueError:  # of msgspec's errors, and of bytes that are no UTF-8
-                    continue
-                yield offset, event
+                event = from_line(line)
+                if event is not None:
+                    yield offset, event
     except FileNotFoundError:
         return

@@ -5,8 +5,10 @@ Everything about one document is the room's.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -29,7 +31,7 @@ from storyteller.tui.session import DocumentSession
 from storyteller.tui.themes import DEFAULT_THEME, load_themes, room_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from pathlib import Path
 
     from textual.binding import BindingType
@@ -40,8 +42,10 @@ if TYPE_CHECKING:
     from storyteller.engine.port import Engine
     from storyteller.engine.protocol import AdapterWeight, StatusEvent
     from storyteller.feedback.writer import FeedbackWriter
+    from storyteller.tui.training.watch import Watch
 
 _log = logging.getLogger(__name__)
+_LOOK_AFTER_S: Final = 1.5  # the room comes first
 _PAGES: Final = ("pageup", "pagedown")
 _CRASHED: Final = "storyteller failed ({}). Your text is safe: open the file again and it is offered to you."
 
@@ -77,10 +81,11 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.engine = engine
         self.settings = settings
         self.feedback = feedback
-        self.adapters = tuple(adapters)
+        self.adapters: tuple[AdapterWeight, ...] | None = tuple(adapters) or None  # None: the genre's own
         self.model = ModelState(ready=engine.ready)
         self.notices: list[str] = []  # everything said, oldest first
         self._waiting_notices: list[str] = []
+        self._training: Watch | None = None
         for sentence in (*warnings, *self.keymap.warnings):
             self.say(sentence)
         self._first_session = DocumentSession.open(document)
@@ -108,6 +113,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.set_class("NO_COLOR" in os.environ or self.console.color_system == "standard", "-few-colours")
         self.set_keymap(self.keymap.for_textual(ACTS))
         self.push_screen(Room(self._first_session))
+        self.set_timer(_LOOK_AFTER_S, self._look_for_training)
 
     def use_theme(self, name: str) -> None:
         """Look like this from now on; unknown names fall back to our own."""
@@ -192,6 +198,73 @@ class StorytellerApp(App[None], inherit_bindings=False):
             self.say(sentence)
         if self.room is not None and self.room.is_mounted:
             self.room.model_changed()
+
+    # What is learned meanwhile
+
+    @property
+    def training(self) -> Watch:
+        """The run of training that is followed."""
+        if self._training is None:
+            from storyteller.tui.training.watch import Watch
+
+            self._training = Watch(self._training_changed, self._training_ended)
+        return self._training
+
+    @property
+    def training_words(self) -> str:
+        """What the status line says of it; nothing where there is none."""
+        return self._training.words if self._training is not None else ""
+
+    def follow_training(self, genre: str) -> None:
+        """Know from now on how the run of `genre` goes, whoever started it."""
+        self._work(lambda: self.training.follow(genre), "training")
+
+    async def refresh_adapters(self) -> None:
+        """Know the adapters that came on the shelf since the model opened."""
+        from storyteller.tui.adapters import with_adapters
+
+        ready = self.model.ready
+        newer = await asyncio.to_thread(with_adapters, ready) if ready is not None else None
+        if newer != ready and self.model.ready is ready:
+            self.model = replace(self.model, ready=newer)
+            if self.room is not None and self.room.is_mounted:
+                self.room.model_changed()
+
+    def _look_for_training(self) -> None:
+        """A run may go on that was started before, here or from the shell."""
+
+        async def look() -> None:
+            from storyteller.tui.training.watch import genre_in_training
+
+            genre = await asyncio.to_thread(genre_in_training)
+            if genre is not None and not self.training.following:
+                self.follow_training(genre)
+
+        self._work(look, "look for training")
+
+    def _work(self, work: Callable[[], Coroutine[object, object, None]], group: str) -> None:
+        self.run_worker(work, name=group, group=group, exclusive=True, exit_on_error=False)
+
+    def _training_changed(self) -> None:
+        if self.room is not None and self.room.is_mounted:
+            self.room.refresh_lines()
+
+    def _training_ended(self, watch: Watch) -> None:
+        """It is over, and the writer may be at the page: one sentence, and what it made can be used."""
+        from storyteller.tui.training.words import farewell
+
+        room = self.room
+        if room is not None and room.is_mounted:
+            here = room.manner.genre == watch.genre
+            self.say(
+                farewell(
+                    watch.genre,
+                    watch.progress,
+                    room.key("page.continue" if here else "view.genre"),
+                    here=here,
+                )
+            )
+        self._work(self.refresh_adapters, "adapters")
 
     # What goes wrong, and the end
 

@@ -97,6 +97,13 @@ class AskingDesk(FindingDesk):
         self.await_prepare()
         self.refresh_lines()
 
+    def mix(self, adapters: tuple[AdapterWeight, ...] | None) -> None:
+        """The model writes with these adapters until the program ends; with None, with the genre's own."""
+        self.storyteller.adapters = adapters
+        self._use_adapters()
+        self.await_prepare()
+        self.refresh_lines()
+
     def model_changed(self) -> None:
         """The engine said something about the model."""
         self.prompter.model = self.storyteller.model.ready
@@ -108,7 +115,9 @@ class AskingDesk(FindingDesk):
         ready = self.storyteller.model.ready
         own = ready is not None and self.manner.genre in ready.adapters
         named = self.storyteller.adapters
-        self.prompter.adapters = named or ((AdapterWeight(self.manner.genre),) if own else ())
+        if named is None:
+            named = (AdapterWeight(self.manner.genre),) if own else ()
+        self.prompter.adapters = named
 
     # Asking
 

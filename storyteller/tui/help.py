@@ -23,10 +23,13 @@ _GROUPS: Final = {
     "find": "Finding",
     "file": "The file",
     "view": "The room",
+    "learn": "Teaching the model",
     "feedback": "What the model learns from",
     "app": "The program",
     "braid": "In the braid",
     "list": "In the list of takes",
+    "training": "While a genre is trained",
+    "trial": "Beside the base",
 }
 _OPENING: Final = (
     "Write. Press Tab and the model writes on, dimmed: keep all of it, a word, a sentence or a line, "

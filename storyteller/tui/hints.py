@@ -84,6 +84,24 @@ TAKES: Final = (
     ("list.undrop", "bring back", 1),
     ("list.leave", "back", 6),
 )
+TRAINING: Final = (
+    ("training.start", 9),
+    ("training.pause", 6),
+    ("training.stop", 7),
+    ("training.try", 5),
+    ("training.resume", 6),
+    ("training.new", 3),
+    ("training.add", 6),
+    ("training.forget", 2),
+    ("training.genre", 4),
+    ("training.leave", 8),
+)
+TRIAL: Final = (
+    ("trial.use", "write with it", 7),
+    ("trial.again", "another seed", 5),
+    ("trial.less trial.more", "less, more of it", 4),
+    ("trial.leave", "back", 6),
+)
 ALWAYS: Final = (("app.palette", ""), ("app.help", ""))
 
 
@@ -122,6 +140,14 @@ def takes_pieces(
     named = [(act_id, words.get(act_id, usual), rank) for act_id, usual, rank in TAKES]
     left = key_pieces([item for item in named if item[1]], acts, keymap)
     return left, [Piece(keymap.shown(acts["app.help"]), rank=99)]
+
+
+def training_pieces(
+    words: Mapping[str, str], acts: Mapping[str, Act], keymap: KeyMap
+) -> tuple[list[Piece], list[Piece]]:
+    """The hint line of the training screen: the acts that have words, by their ids."""
+    named = [(act_id, words[act_id], rank) for act_id, rank in TRAINING if act_id in words]
+    return key_pieces(named, acts, keymap), [Piece(keymap.shown(acts["app.help"]), rank=99)]
 
 
 def key_pieces(named: Sequence[tuple[str, str, int]], acts: Mapping[str, Act], keymap: KeyMap) -> list[Piece]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import on
 from textual.message import Message
@@ -15,7 +15,7 @@ from storyteller.tui.lines import Line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from textual.app import ComposeResult
+    from textual.app import ComposeResult, CSSPathType
     from textual.widget import Widget
 
     from storyteller.tui.lines import Piece
@@ -32,10 +32,13 @@ class RoomChanged(Message):
         return isinstance(message, RoomChanged)
 
 
+OVER: Final = Path(__file__).parent / "over.tcss"
+
+
 class OverRoom(AnswersOnce[Result | None], inherit_bindings=False):
     """The room's status line and a hint line below something; its result is None when the writer just leaves."""
 
-    CSS_PATH = Path(__file__).parent / "over.tcss"
+    CSS_PATH: ClassVar[CSSPathType | None] = OVER
 
     def __init__(self, room: Room) -> None:
         super().__init__()

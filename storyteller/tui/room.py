@@ -211,6 +211,7 @@ class Room(AskingDesk):
                 at_work=prompter.asking is not None,
                 preset=self.manner.name,
                 position=self.page.position,
+                training=self.storyteller.training_words,
             )
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storyteller.tui.lines import Piece
+from storyteller.tui.mixing import weight_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ class Writing:
     at_work: bool
     preset: str
     position: tuple[int, int]
+    training: str = ""
 
 
 def top_pieces(manuscript: Manuscript) -> tuple[list[Piece], list[Piece]]:
@@ -59,7 +61,7 @@ def top_pieces(manuscript: Manuscript) -> tuple[list[Piece], list[Piece]]:
 
 
 def status_pieces(writing: Writing) -> tuple[list[Piece], list[Piece]]:
-    """Genre or adapters, model, which take, preset; line and column."""
+    """Genre or adapters, model, which take, preset, what is being learned; line and column."""
     number, count = writing.take
     take = ""
     if number:
@@ -74,25 +76,23 @@ def status_pieces(writing: Writing) -> tuple[list[Piece], list[Piece]]:
     line, column = writing.position
     return (
         [
-            Piece(_mix(writing.genre, writing.adapters), 4),
+            Piece(mix_words(writing.genre, writing.adapters), 4),
             Piece(model, 6, "$room-alarm" if writing.model.failed else ""),
             Piece(take, 5, "$room-accent"),
             Piece(writing.preset, 3),
+            Piece(writing.training, 2),
         ],
         [Piece(f"{line:,}:{column}", 7)],
     )
 
 
-def _mix(genre: str, adapters: Sequence[AdapterWeight]) -> str:
+def mix_words(genre: str, adapters: Sequence[AdapterWeight]) -> str:
+    """`stories .8 + noir .3`; the genre alone where no adapter is mixed in."""
     if not adapters:
         return genre
     return " + ".join(
         adapter.name
         if len(adapters) == 1 and adapter.weight == 1.0
-        else f"{adapter.name} {_weight(adapter.weight)}"
+        else f"{adapter.name} {weight_words(adapter.weight)}"
         for adapter in adapters
     )
-
-
-def _weight(weight: float) -> str:
-    return f"{weight:.2f}".rstrip("0").rstrip(".").replace("0.", ".", 1)

@@ -61,7 +61,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=0,
-                env=_environment(),
+                env=child_environment(),
                 start_new_session=True,
             )
         finally:
@@ -163,7 +163,7 @@ def _ignore(child: Child, news: bytes | int | None) -> None:
     """What a closing child still says, and how it ends, is of no interest."""
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """This process's environment, in which the child finds the same package, run from a checkout or installed."""
     environment = dict(os.environ)
     root = Path(storyteller.__file__).resolve().parents[1]

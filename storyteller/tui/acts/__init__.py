@@ -10,6 +10,7 @@ from storyteller.tui.acts.offers import OFFER_ACTS
 from storyteller.tui.acts.page import PAGE_ACTS
 from storyteller.tui.acts.recovering import RECOVERY_ACTS
 from storyteller.tui.acts.takes import BRAID_ACTS, LIST_ACTS, TAKES_ACTS
+from storyteller.tui.acts.training import TRAINING_ACTS, TRAINING_SCREEN_ACTS, TRIAL_ACTS
 from storyteller.tui.acts.view import VIEW_ACTS
 from storyteller.tui.acts.writing import WRITING_ACTS
 
@@ -23,9 +24,17 @@ ROOM_ACTS: Final[tuple[Act, ...]] = (
     *RECOVERY_ACTS,
     *FIND_ACTS,
     *WRITING_ACTS,
+    *TRAINING_ACTS,
     *VIEW_ACTS,
 )
 """Bound by the room."""
 
-ACTS: Final[tuple[Act, ...]] = (*PAGE_ACTS, *ROOM_ACTS, *BRAID_ACTS, *LIST_ACTS)
+ACTS: Final[tuple[Act, ...]] = (
+    *PAGE_ACTS,
+    *ROOM_ACTS,
+    *BRAID_ACTS,
+    *LIST_ACTS,
+    *TRAINING_SCREEN_ACTS,
+    *TRIAL_ACTS,
+)
 BY_ID: Final = {act.id: act for act in ACTS}

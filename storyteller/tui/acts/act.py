@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from textual.binding import Binding
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+
+    from textual.binding import BindingType
 
     from storyteller.tui.room import Room
 
@@ -51,3 +56,21 @@ class Act:
     def section(self) -> str:
         """The help screen's section."""
         return self.group or self.id.partition(".")[0]
+
+
+def screen_acts(bindings: Sequence[BindingType], screen: str) -> Iterator[Act]:
+    """The keys of a screen over the room, for the help and the key map."""
+    for binding in bindings:
+        if isinstance(binding, Binding) and binding.id is not None:
+            yield Act(
+                binding.id,
+                binding.description,
+                partial(_run, action=binding.action),
+                binding.key,
+                listed=False,
+                screen=screen,
+            )
+
+
+def _run(room: Room, *, action: str) -> object:
+    return room.app.screen.run_action(action)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from textual.binding import Binding
-
 from storyteller.errors import SettingsError
-from storyteller.tui.acts.act import Act, on_the_page
+from storyteller.tui.acts.act import Act, on_the_page, screen_acts
 from storyteller.tui.lanes import FEWEST, MOST, Lanes
 from storyteller.tui.takes_keys import BRAID_BINDINGS, LIST_BINDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from textual.binding import BindingType
+    from collections.abc import Mapping
 
     from storyteller.engine.presets import Preset
     from storyteller.tui.room import Room
@@ -78,24 +73,6 @@ def _can_braid(room: Room) -> bool:
     return on_the_page(room) and not room.page.read_only
 
 
-def _acts(bindings: Sequence[BindingType], screen: str) -> Iterator[Act]:
-    """The keys of a screen over the room, for the help and the key map."""
-    for binding in bindings:
-        if isinstance(binding, Binding) and binding.id is not None:
-            yield Act(
-                binding.id,
-                binding.description,
-                partial(_run, action=binding.action),
-                binding.key,
-                listed=False,
-                screen=screen,
-            )
-
-
-def _run(room: Room, *, action: str) -> object:
-    return room.app.screen.run_action(action)
-
-
 TAKES_ACTS: Final = (
     Act(
         "takes.braid",
@@ -115,5 +92,5 @@ TAKES_ACTS: Final = (
     ),
     Act("takes.lanes", "How many lanes the braid has", pick_lanes),
 )
-BRAID_ACTS: Final = tuple(_acts(BRAID_BINDINGS, "braid"))
-LIST_ACTS: Final = tuple(_acts(LIST_BINDINGS, "list"))
+BRAID_ACTS: Final = tuple(screen_acts(BRAID_BINDINGS, "braid"))
+LIST_ACTS: Final = tuple(screen_acts(LIST_BINDINGS, "list"))

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from storyteller.engine.presets import load_presets
+from storyteller.engine.protocol import AdapterWeight
 from storyteller.errors import SettingsError
 from storyteller.feedback.consent import EVERYTHING, Scope
 from storyteller.genres import load_genres
 from storyteller.tui.acts.act import Act
+from storyteller.tui.mixing import Mix
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,29 +21,32 @@ if TYPE_CHECKING:
 
 
 async def pick_genre(room: Room) -> None:
-    """Choose the genre the model writes in from here on."""
-    from storyteller.tui.dialogs.picker import Picker, Row
+    """Choose the genre the model writes in from here on, or mix adapters by their faders."""
+    from storyteller.tui.dialogs.genre import GenrePicker
+    from storyteller.tui.dialogs.picker import Row
 
+    app = room.storyteller
     try:
         genres, presets = load_genres(), load_presets()
     except SettingsError as error:
         room.say(error.message, alarm=True)
         return
-    model = room.storyteller.model.ready
-    adapted = set(model.adapters) if model else set()
-    rows = [
-        Row(
-            genre.name,
-            genre.title,
-            "with an adapter of its own" if genre.name in adapted else f"preset {genre.preset}",
-        )
-        for genre in genres.values()
-    ]
-    picked = await room.asked(Picker("Genre", rows, picked=room.manner.genre))
-    if picked is not None:
-        own = room.storyteller.settings.preset  # chosen by the writer, it stays
+    await app.refresh_adapters()
+    mix = Mix(app.model.ready.adapters if app.model.ready else (), room.prompter.adapters)
+    rows = [Row(genre.name, genre.title, f"preset {genre.preset}") for genre in genres.values()]
+    rows += [Row(name, name, "an adapter") for name in mix.weights if name not in genres]
+    picked = await room.asked(GenrePicker(rows, picked=room.manner.genre, mix=mix))
+    if picked is None:
+        return
+    if mix.moved:
+        room.mix(mix.adapters)
+    elif picked in genres:
+        own = app.settings.preset  # chosen by the writer, it stays
+        room.mix(None)
         room.use_genre(genres[picked], presets.get(genres[picked].preset) if own is None else None)
-        room.storyteller.keep_setting("genre", picked)
+        app.keep_setting("genre", picked)
+    else:
+        room.mix((AdapterWeight(picked),))
 
 
 async def change_manner(room: Room) -> None:
@@ -107,7 +112,13 @@ def _document(room: Room) -> Scope:
 
 
 WRITING_ACTS: Final = (
-    Act("view.genre", "Genre", pick_genre, "ctrl+g", about="What kind of text the model writes."),
+    Act(
+        "view.genre",
+        "Genre",
+        pick_genre,
+        "ctrl+g",
+        about="What kind of text the model writes; several adapters mixed.",
+    ),
     Act(
         "view.manner",
         "How the model writes",
