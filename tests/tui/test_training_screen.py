@@ -46,7 +46,7 @@ async def training(room: OpenRoom) -> TrainingScreen:
     """The screen, from the room."""
     room.app.training.command = COMMAND
     room.app.training.poll_s = 0.01
-    await room.press("f2")
+    await room.press("ctrl+b")
     screen = await room.dialog(TrainingScreen)
     assert isinstance(screen, TrainingScreen)
     return screen

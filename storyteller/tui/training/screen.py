@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -129,9 +130,9 @@ class TrainingScreen(OverRoom[None]):
         self.query_one("#figures", Line).show(figures)
         alarm = phase == "over" and (progress.failed is not None or bool(self._watch.trouble))
         sentence = "" if phase == "choosing" else self._standing(progress)
-        self.query_one("#standing", Line).show(
-            [Piece(sentence, 9, "$room-alarm" if alarm else "$foreground", elastic=True)]
-        )
+        standing = self.query_one("#standing", Line)
+        standing.show([Piece(sentence, 9, "$room-alarm" if alarm else "$foreground", elastic=True)])
+        standing.set_class(bool(sentence), "-said")
         if phase != self._drawn:
             self._drawn = phase
             self.query_one("#sources" if phase == "choosing" else "#samples").focus()
@@ -194,7 +195,8 @@ class TrainingScreen(OverRoom[None]):
             Content.assemble((f"{name:<10}", "$room-muted"), display_line(value))
             for name, value in plan_lines(plan)
         ]
-        parts += [Content.styled(display_text(f"\n{sentence}"), "$room-accent") for sentence in warnings]
+        parts += [Content("")] if warnings else []
+        parts += [Content.styled(display_text(sentence), "$room-accent") for sentence in warnings]
         return Content("\n").join(parts)
 
     def hint_pieces(self) -> tuple[list[Piece], list[Piece]]:
@@ -218,7 +220,7 @@ class TrainingScreen(OverRoom[None]):
                     "training.pause": "go on" if progress.paused else "pause",
                     "training.stop": "stop and keep the best",
                     **self._trial_words(),
-                    "training.leave": "back to the page (goes on)",
+                    "training.leave": "back, it goes on",
                 }
             case _:
                 return {
@@ -232,7 +234,7 @@ class TrainingScreen(OverRoom[None]):
     def _trial_words(self) -> dict[str, str]:
         ready = self.room.storyteller.model.ready
         here = ready is not None and self.genre in ready.adapters
-        return {"training.try": "try it beside the base"} if here else {}
+        return {"training.try": "try it" if self._watch.going else "try it beside the base"} if here else {}
 
     @property
     def _resumable(self) -> bool:
@@ -315,7 +317,7 @@ class TrainingScreen(OverRoom[None]):
         begin = self._sources[0].parent if self._sources and not self._shipped else Path.home()
         picked = await self.app.push_screen_wait(FolderPicker(f"Texts for {self.genre}", begin))
         if picked is not None:
-            await self._change_shelf(lambda: shelf.add(self.genre, [picked]))
+            await self._change_shelf(partial(shelf.add, self.genre, [picked]))
 
     def action_forget(self) -> None:
         """The texts under the cursor are not learned from any more; the files stay."""
@@ -326,7 +328,7 @@ class TrainingScreen(OverRoom[None]):
             self.room.flash("They ship with storyteller; texts of your own take their place.")
             return
         path = self._sources[index]
-        self._work(lambda: self._change_shelf(lambda: shelf.remove(self.genre, [path])), "dialog")
+        self._work(partial(self._change_shelf, partial(shelf.remove, self.genre, [path])), "dialog")
 
     async def _change_shelf(self, change: Callable[[], object]) -> None:
         try:
