@@ -25,8 +25,9 @@ from storyteller.tui.acts import BY_ID
 from storyteller.tui.hints import training_pieces
 from storyteller.tui.lines import Line, Piece, Rule
 from storyteller.tui.over import OVER, OverRoom
-from storyteller.tui.training.curve import Curve, Series, smoothed
+from storyteller.tui.training.curve import Curve, Series, smoothed, thinned
 from storyteller.tui.training.keys import TRAINING_BINDINGS
+from storyteller.tui.training.possible import Now, possible
 from storyteller.tui.training.process import dry_run
 from storyteller.tui.training.words import (
     figure_pieces,
@@ -39,18 +40,19 @@ from storyteller.tui.training.words import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from textual.app import CSSPathType
+    from textual._path import CSSPathType
     from textual.binding import BindingType
     from textual.widget import Widget
 
     from storyteller.training.events import Planned
     from storyteller.tui.room import Room
+    from storyteller.tui.training.possible import Phase
     from storyteller.tui.training.progress import Point, Progress
     from storyteller.tui.training.watch import Watch
 
-Phase = Literal["choosing", "going", "over"]
 _BESIDE: Final = 100  # cells from which samples stand beside the curves
 _TWO_CURVES: Final = 30  # rows from which the loss has a curve of its own
+_POINTS: Final = 1_000
 _SHOWN_SAMPLES: Final = 60
 
 
@@ -145,7 +147,8 @@ class TrainingScreen(OverRoom[None]):
         )
 
     def _draw_curves(self, progress: Progress) -> None:
-        losses = smoothed(progress.losses)
+        each = thinned(progress.losses, _POINTS)  # a long run is not smoothed whole for every draw
+        losses = smoothed(each)
         learned: list[Point] = [(step, _perplexity(loss)) for step, loss in losses]
         self.query_one("#perplexity", Curve).show(
             [
@@ -157,7 +160,7 @@ class TrainingScreen(OverRoom[None]):
         self.query_one("#loss", Curve).show(
             [
                 Series("lately", "main", losses),
-                Series("each step", "second", progress.losses, dotted=True),
+                Series("each step", "second", each, dotted=True),
             ],
             progress.steps,
         )
@@ -201,46 +204,18 @@ class TrainingScreen(OverRoom[None]):
 
     def hint_pieces(self) -> tuple[list[Piece], list[Piece]]:
         """What can be done now."""
-        return training_pieces(self._possible(), BY_ID, self.room.keymap)
-
-    def _possible(self) -> dict[str, str]:
-        """Acts that can be done now by their ids, and the words for them where they differ; see `hints.TRAINING`."""
-        progress = self._watch.progress
-        match self.phase:
-            case "choosing":
-                return {
-                    **({"training.start": "start"} if self._plan is not None else {}),
-                    "training.genre": "genre",
-                    "training.add": "add texts",
-                    **({"training.forget": "take away"} if self._sources and not self._shipped else {}),
-                    "training.leave": "back",
-                }
-            case "going":
-                return {
-                    "training.pause": "go on" if progress.paused else "pause",
-                    "training.stop": "stop and keep the best",
-                    **self._trial_words(),
-                    "training.leave": "back, it goes on",
-                }
-            case _:
-                return {
-                    **self._trial_words(),
-                    **({"training.resume": "go on with it"} if self._resumable else {}),
-                    "training.new": "another run",
-                    "training.genre": "genre",
-                    "training.leave": "back",
-                }
-
-    def _trial_words(self) -> dict[str, str]:
-        ready = self.room.storyteller.model.ready
-        here = ready is not None and self.genre in ready.adapters
-        return {"training.try": "try it" if self._watch.going else "try it beside the base"} if here else {}
+        return training_pieces(possible(self._now), BY_ID, self.room.keymap)
 
     @property
-    def _resumable(self) -> bool:
-        """Whether it ended before its end."""
-        progress = self._watch.progress
-        return progress.finished is None or progress.stopped is not None
+    def _now(self) -> Now:
+        ready = self.room.storyteller.model.ready
+        return Now(
+            self.phase,
+            self._watch.progress,
+            planned=self._plan is not None,
+            own_texts=bool(self._sources) and not self._shipped,
+            adapter=ready is not None and self.genre in ready.adapters,
+        )
 
     # Choosing
 
@@ -353,7 +328,7 @@ class TrainingScreen(OverRoom[None]):
 
     def action_resume(self) -> None:
         """Go on with a run that was stopped, or that stopped by itself."""
-        if self.phase == "over" and self._resumable:
+        if self._now.resumable:
             self._begin(resume=True)
 
     def _begin(self, *, resume: bool) -> None:
@@ -391,7 +366,7 @@ class TrainingScreen(OverRoom[None]):
 
     def action_try(self) -> None:
         """Base and adapter side by side."""
-        if not self._trial_words():
+        if not self._now.adapter:
             self.room.flash("There is no adapter to try yet.")
         elif self.phase != "choosing":
             self._work(self._try, "dialog")

@@ -32,7 +32,7 @@ from storyteller.uuid7 import uuid7
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from textual.app import CSSPathType
+    from textual._path import CSSPathType
     from textual.binding import BindingType
     from textual.widget import Widget
     from textual.worker import WorkType
