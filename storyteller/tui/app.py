@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from rich.text import Text
@@ -217,7 +218,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
 
     def follow_training(self, genre: str) -> None:
         """Know from now on how the run of `genre` goes, whoever started it."""
-        self._work(lambda: self.training.follow(genre), "training")
+        self._work(partial(self.training.follow, genre), "training")
 
     async def refresh_adapters(self) -> None:
         """Know the adapters that came on the shelf since the model opened."""

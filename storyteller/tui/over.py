@@ -15,7 +15,8 @@ from storyteller.tui.lines import Line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from textual.app import ComposeResult, CSSPathType
+    from textual._path import CSSPathType
+    from textual.app import ComposeResult
     from textual.widget import Widget
 
     from storyteller.tui.lines import Piece

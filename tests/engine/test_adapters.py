@@ -15,7 +15,8 @@ from storyteller.engine.network.model_config import load_config
 from storyteller.engine.protocol import AdapterWeight, Ready
 from storyteller.engine.settings import SamplerSettings
 from storyteller.errors import AdapterError
-from tests.stubs.tiny_gpt2 import Room, close, open_network, takes_of
+from storyteller.paths import adapters_dir
+from tests.stubs.tiny_gpt2 import Room, close, open_network, takes_of, write_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,3 +191,30 @@ def test_an_adapter_of_another_model_is_refused_by_name(
         load_adapter(deep, config)
     with pytest.raises(AdapterError, match="layer 2: it is incomplete"):
         load_adapter(shallow, config)
+
+
+def test_a_version_put_in_use_while_the_model_is_open_is_used(tiny_model: Path) -> None:
+    config = load_config(tiny_model)
+    shelf = adapters_dir() / "poetry"
+    write_adapter(shelf / "v0001", config, seed=1)
+    write_adapter(shelf / "v0002", config, seed=2)
+    room = Room(tiny_model)
+
+    def asked(*adapters: AdapterWeight) -> str:
+        return takes_of(room.generate("The old", settings=PLAIN, adapters=adapters))[0].text
+
+    def use(version: str) -> None:
+        new = shelf / "new"
+        new.write_text(version, encoding="ascii")
+        new.rename(shelf / "current")
+
+    poetry = AdapterWeight("poetry")
+    use("v0001")
+    first = asked(poetry)
+    assert first == asked(AdapterWeight(str(shelf / "v0001")))
+    use("v0002")
+    second = asked(poetry)
+    assert second == asked(AdapterWeight(str(shelf / "v0002")))
+    assert first != second
+    use("v0001")
+    assert asked(poetry) == first

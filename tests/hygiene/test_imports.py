@@ -44,10 +44,21 @@ def modules_of(package: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["storyteller.tui.app", "storyteller.tui.run", "storyteller.engine.client"]
+    "module",
+    [
+        "storyteller.tui.app",
+        "storyteller.tui.run",
+        "storyteller.tui.training.screen",
+        "storyteller.tui.training.trial",
+        "storyteller.engine.client",
+    ],
 )
 def test_the_app_and_the_client_load_no_model_library(module: str) -> None:
     assert loaded_by(f"import {module}") & MODEL == set()
+
+
+def test_the_app_loads_no_plotting_library_before_there_is_a_curve() -> None:
+    assert loaded_by("import storyteller.tui.app") & {"plotext", "textual_plotext"} == set()
 
 
 @pytest.mark.parametrize(

@@ -154,13 +154,16 @@ class Run:
 
     def obey(self, step: int) -> str:
         if step == int(self.orders.get("hold", "-1")):
-            while self.folder.wished == "go" and not (self.folder.path / "let-go").exists():
+            while self.wished() == "go" and not (self.folder.path / "let-go").exists():
                 time.sleep(0.005)
-        if self.folder.wished == "pause":
+        if self.wished() == "pause":
             self.say(Paused(paused=True))
-            while self.folder.wished == "pause":
+            while self.wished() == "pause":
                 time.sleep(0.005)
             self.say(Paused(paused=False))
+        return self.wished()
+
+    def wished(self) -> str:
         return self.folder.wished
 
     def last_checkpoint(self) -> int:

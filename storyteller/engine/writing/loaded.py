@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from storyteller.engine.catalogue import find_adapters, model_hash
+from storyteller.engine.catalogue import find_adapters, model_hash, shelf_stamp
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.device import decodes_alone, on_processor, one_thread, place, release_memory
 from storyteller.engine.network.few_bits import FewBits, calibration_text
@@ -72,7 +72,9 @@ class LoadedModel:
         self._network: Network | None = None
         self._awaits_step = False
         self._lanes: dict[tuple[str, int], Lanes] = {}  # by role and group of takes
+        self._shelf = shelf_stamp()  # before the look, so that what comes during it is seen the next time
         self._adapter_folders = find_adapters(found.path)
+        self._kept: dict[str, Path] = {}  # folders that were named, which win over the shelf
         self._adapters: dict[str, Adapter] = {}
         self._mixes: dict[tuple[tuple[str, float], ...], Network] = {}
 
@@ -209,7 +211,7 @@ class LoadedModel:
             AdapterError: it cannot be used.
         """
         path = _path(folder)
-        self._adapter_folders[path.name] = path
+        self._adapter_folders[path.name] = self._kept[path.name] = path
         self._adapters[path.name] = load_adapter(path, self.config)
 
     def network_with(self, adapters: Sequence[AdapterWeight]) -> Network:
@@ -228,6 +230,7 @@ class LoadedModel:
         key = tuple(sorted((name, weight) for name, weight in weights.items() if weight))
         if not key:
             return self.network
+        self._look_at_shelf()
         network = self._mixes.pop(key, None)
         if network is None:
             network = mix(self.network, [(self._adapter(name), weight) for name, weight in key])
@@ -236,14 +239,27 @@ class LoadedModel:
         self._mixes[key] = network  # the last is the one used last
         return network
 
+    def _look_at_shelf(self) -> None:
+        """Know what was published since the last look; of what has another version in use now, nothing is kept."""
+        stamp = shelf_stamp()
+        if stamp == self._shelf:
+            return
+        self._shelf = stamp
+        folders = find_adapters(self.found.path) | self._kept
+        moved = {name for name, path in self._adapter_folders.items() if folders.get(name) != path}
+        self._adapter_folders = folders
+        for name in moved:
+            self._adapters.pop(name, None)
+        self._mixes = {
+            key: network for key, network in self._mixes.items() if moved.isdisjoint(name for name, _ in key)
+        }
+
     def _adapter(self, name: str) -> Adapter:
         if name not in self._adapters:
             self._adapters[name] = load_adapter(self._folder_of(name), self.config)
         return self._adapters[name]
 
     def _folder_of(self, name: str) -> Path:
-        if name not in self._adapter_folders:
-            self._adapter_folders = find_adapters(self.found.path) | self._adapter_folders
         if name in self._adapter_folders:
             return self._adapter_folders[name]
         if _path(name).is_dir():

@@ -32,7 +32,7 @@ TRAINING_ACTS: Final = (
         "learn.train",
         "Train a genre: teach the model from texts",
         train,
-        "f2",
+        "ctrl+b",
         about="Choose texts, watch it learn, try it.",
         when=on_the_page,
     ),

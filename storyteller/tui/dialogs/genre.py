@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from textual import on
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from storyteller.text import display_line
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 _FADERS: Final = "↑↓ look   ←→ 0-9  how much of it   Esc  leave it as it was"
 _PLAIN: Final = "↑↓ look   Enter  choose   Esc  leave it as it was"
+
+
+class _Letters(Input):
+    """Narrows the list with everything but digits, which are weights."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether a key is text."""
+        return super().check_consume_key(key, character) and not (character or "").isdecimal()
 
 
 class GenrePicker(Picker):
@@ -56,8 +64,9 @@ class GenrePicker(Picker):
 
     def content(self) -> Iterable[Widget]:
         """The list, and what Enter does."""
-        *above, _ = super().content()
-        yield from above
+        _, rows, _ = super().content()
+        yield _Letters(placeholder="type to narrow the list")
+        yield rows
         yield Static(id="mix", classes="words", markup=False)
         yield words(_FADERS if self.mix.weights else _PLAIN, "foot")
 

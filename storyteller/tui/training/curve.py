@@ -24,6 +24,8 @@ _NARROWEST: Final = 16
 _DOTS: Final = 2  # points a cell in braille
 _TICK_ROWS: Final = 4  # rows between two labels
 
+_COLOURS: Final = {"main": "room-accent", "second": "room-muted"}  # of the legend, as in the style sheet
+
 _PlotColour = str | int | tuple[int, int, int]
 
 
@@ -44,6 +46,7 @@ class Curve(Widget):
 
     def __init__(self, title: str, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
+        self._title = title
         self.border_title = Content(title)
         self._series: tuple[Series, ...] = ()
         self._steps = 0
@@ -51,11 +54,12 @@ class Curve(Widget):
     def show(self, series: Sequence[Series], steps: int) -> None:
         """Draw these from now on, over `steps` steps."""
         self._series, self._steps = tuple(series), steps
-        self.border_subtitle = Content("   ").join(
-            Content.assemble(("∙∙∙ " if one.dotted else "━━ ", f"${_TITLES[one.kind]}"), one.name)
+        legend = [
+            Content.assemble(("∙∙∙ " if one.dotted else "── ", f"${_COLOURS[one.kind]}"), one.name)
             for one in self._series
             if one.points
-        )
+        ]
+        self.border_title = Content("   ").join([Content(self._title), *legend])
         self.refresh()
 
     def render(self) -> RenderResult:
@@ -80,7 +84,7 @@ class Curve(Widget):
         plot.xlim(0, last)
         low, high = _range(shown)
         plot.ylim(low, high)
-        ticks = _ticks(low, high, max(2, height // _TICK_ROWS))
+        ticks = _ticks(low, high, max(3, height // _TICK_ROWS))
         plot.yticks(ticks, [_label(tick) for tick in ticks])
         plot.xticks([0, last // 2, last], [f"{step:,}" for step in (0, last // 2, last)])
         for one in sorted(shown, key=lambda series: not series.dotted):  # lines over dots
@@ -99,9 +103,6 @@ class Curve(Widget):
         if colour.ansi is not None:
             return colour.ansi if colour.ansi >= 0 else "default"
         return colour.rgb
-
-
-_TITLES: Final = {"main": "room-accent", "second": "room-muted"}
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:

@@ -21,7 +21,7 @@ TRAINING_BINDINGS: Final[list[BindingType]] = [
     _binding("r", "resume", "Go on with a run that was stopped", "training.resume"),
     _binding("t", "try", "Try it beside the base", "training.try"),
     _binding("n", "new", "Another run of this genre", "training.new"),
-    _binding("escape,f2", "leave", "Back to the page; a run goes on", "training.leave"),
+    _binding("escape,ctrl+b", "leave", "Back to the page; a run goes on", "training.leave"),
     _binding("f1", "help", "Help", "training.help"),
 ]
 TRIAL_BINDINGS: Final[list[BindingType]] = [

@@ -99,7 +99,7 @@ class Progress:
         """How it stands after `event`: another run after a plan, else this one, changed."""
         if isinstance(event, Planned):
             self._before = None
-            return Progress(planned=event, said=[*event.warnings], _before=self)
+            return Progress(planned=event, _before=self)
         self._hear(event)
         return self
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -24,8 +25,9 @@ from storyteller.tui.acts import BY_ID
 from storyteller.tui.hints import training_pieces
 from storyteller.tui.lines import Line, Piece, Rule
 from storyteller.tui.over import OVER, OverRoom
-from storyteller.tui.training.curve import Curve, Series, smoothed
+from storyteller.tui.training.curve import Curve, Series, smoothed, thinned
 from storyteller.tui.training.keys import TRAINING_BINDINGS
+from storyteller.tui.training.possible import Now, possible
 from storyteller.tui.training.process import dry_run
 from storyteller.tui.training.words import (
     figure_pieces,
@@ -38,18 +40,19 @@ from storyteller.tui.training.words import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-    from textual.app import CSSPathType
+    from textual._path import CSSPathType
     from textual.binding import BindingType
     from textual.widget import Widget
 
     from storyteller.training.events import Planned
     from storyteller.tui.room import Room
+    from storyteller.tui.training.possible import Phase
     from storyteller.tui.training.progress import Point, Progress
     from storyteller.tui.training.watch import Watch
 
-Phase = Literal["choosing", "going", "over"]
 _BESIDE: Final = 100  # cells from which samples stand beside the curves
 _TWO_CURVES: Final = 30  # rows from which the loss has a curve of its own
+_POINTS: Final = 1_000
 _SHOWN_SAMPLES: Final = 60
 
 
@@ -129,9 +132,9 @@ class TrainingScreen(OverRoom[None]):
         self.query_one("#figures", Line).show(figures)
         alarm = phase == "over" and (progress.failed is not None or bool(self._watch.trouble))
         sentence = "" if phase == "choosing" else self._standing(progress)
-        self.query_one("#standing", Line).show(
-            [Piece(sentence, 9, "$room-alarm" if alarm else "$foreground", elastic=True)]
-        )
+        standing = self.query_one("#standing", Line)
+        standing.show([Piece(sentence, 9, "$room-alarm" if alarm else "$foreground", elastic=True)])
+        standing.set_class(bool(sentence), "-said")
         if phase != self._drawn:
             self._drawn = phase
             self.query_one("#sources" if phase == "choosing" else "#samples").focus()
@@ -144,7 +147,8 @@ class TrainingScreen(OverRoom[None]):
         )
 
     def _draw_curves(self, progress: Progress) -> None:
-        losses = smoothed(progress.losses)
+        each = thinned(progress.losses, _POINTS)  # a long run is not smoothed whole for every draw
+        losses = smoothed(each)
         learned: list[Point] = [(step, _perplexity(loss)) for step, loss in losses]
         self.query_one("#perplexity", Curve).show(
             [
@@ -156,7 +160,7 @@ class TrainingScreen(OverRoom[None]):
         self.query_one("#loss", Curve).show(
             [
                 Series("lately", "main", losses),
-                Series("each step", "second", progress.losses, dotted=True),
+                Series("each step", "second", each, dotted=True),
             ],
             progress.steps,
         )
@@ -194,51 +198,24 @@ class TrainingScreen(OverRoom[None]):
             Content.assemble((f"{name:<10}", "$room-muted"), display_line(value))
             for name, value in plan_lines(plan)
         ]
-        parts += [Content.styled(display_text(f"\n{sentence}"), "$room-accent") for sentence in warnings]
+        parts += [Content("")] if warnings else []
+        parts += [Content.styled(display_text(sentence), "$room-accent") for sentence in warnings]
         return Content("\n").join(parts)
 
     def hint_pieces(self) -> tuple[list[Piece], list[Piece]]:
         """What can be done now."""
-        return training_pieces(self._possible(), BY_ID, self.room.keymap)
-
-    def _possible(self) -> dict[str, str]:
-        """Acts that can be done now by their ids, and the words for them where they differ; see `hints.TRAINING`."""
-        progress = self._watch.progress
-        match self.phase:
-            case "choosing":
-                return {
-                    **({"training.start": "start"} if self._plan is not None else {}),
-                    "training.genre": "genre",
-                    "training.add": "add texts",
-                    **({"training.forget": "take away"} if self._sources and not self._shipped else {}),
-                    "training.leave": "back",
-                }
-            case "going":
-                return {
-                    "training.pause": "go on" if progress.paused else "pause",
-                    "training.stop": "stop and keep the best",
-                    **self._trial_words(),
-                    "training.leave": "back to the page (goes on)",
-                }
-            case _:
-                return {
-                    **self._trial_words(),
-                    **({"training.resume": "go on with it"} if self._resumable else {}),
-                    "training.new": "another run",
-                    "training.genre": "genre",
-                    "training.leave": "back",
-                }
-
-    def _trial_words(self) -> dict[str, str]:
-        ready = self.room.storyteller.model.ready
-        here = ready is not None and self.genre in ready.adapters
-        return {"training.try": "try it beside the base"} if here else {}
+        return training_pieces(possible(self._now), BY_ID, self.room.keymap)
 
     @property
-    def _resumable(self) -> bool:
-        """Whether it ended before its end."""
-        progress = self._watch.progress
-        return progress.finished is None or progress.stopped is not None
+    def _now(self) -> Now:
+        ready = self.room.storyteller.model.ready
+        return Now(
+            self.phase,
+            self._watch.progress,
+            planned=self._plan is not None,
+            own_texts=bool(self._sources) and not self._shipped,
+            adapter=ready is not None and self.genre in ready.adapters,
+        )
 
     # Choosing
 
@@ -315,7 +292,7 @@ class TrainingScreen(OverRoom[None]):
         begin = self._sources[0].parent if self._sources and not self._shipped else Path.home()
         picked = await self.app.push_screen_wait(FolderPicker(f"Texts for {self.genre}", begin))
         if picked is not None:
-            await self._change_shelf(lambda: shelf.add(self.genre, [picked]))
+            await self._change_shelf(partial(shelf.add, self.genre, [picked]))
 
     def action_forget(self) -> None:
         """The texts under the cursor are not learned from any more; the files stay."""
@@ -326,7 +303,7 @@ class TrainingScreen(OverRoom[None]):
             self.room.flash("They ship with storyteller; texts of your own take their place.")
             return
         path = self._sources[index]
-        self._work(lambda: self._change_shelf(lambda: shelf.remove(self.genre, [path])), "dialog")
+        self._work(partial(self._change_shelf, partial(shelf.remove, self.genre, [path])), "dialog")
 
     async def _change_shelf(self, change: Callable[[], object]) -> None:
         try:
@@ -351,13 +328,13 @@ class TrainingScreen(OverRoom[None]):
 
     def action_resume(self) -> None:
         """Go on with a run that was stopped, or that stopped by itself."""
-        if self.phase == "over" and self._resumable:
+        if self._now.resumable:
             self._begin(resume=True)
 
     def _begin(self, *, resume: bool) -> None:
         app = self.room.storyteller
         try:
-            self._watch.begin(self.genre, [] if resume else self._arguments(), resume=resume)
+            self._watch.begin(self.genre, self._arguments(), resume=resume)
         except TrainingError as error:
             self.room.say(error.message, alarm=True)
             return
@@ -389,7 +366,7 @@ class TrainingScreen(OverRoom[None]):
 
     def action_try(self) -> None:
         """Base and adapter side by side."""
-        if not self._trial_words():
+        if not self._now.adapter:
             self.room.flash("There is no adapter to try yet.")
         elif self.phase != "choosing":
             self._work(self._try, "dialog")

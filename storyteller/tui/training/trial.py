@@ -32,7 +32,7 @@ from storyteller.uuid7 import uuid7
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from textual.app import CSSPathType
+    from textual._path import CSSPathType
     from textual.binding import BindingType
     from textual.widget import Widget
     from textual.worker import WorkType
@@ -125,7 +125,7 @@ class TrialScreen(OverRoom[bool]):
         for (side, title), text in zip(titles.items(), self.texts, strict=True):
             pane = self.query_one(f"#{side}", VerticalScroll)
             pane.border_title = Content(title)
-            pane.query_one(Static).update(Content(display_text(text)))
+            pane.query_one(Static).update(Content(display_text(text.lstrip(" "))))
         left = [Piece(f"{name} beside the base", 9, "$foreground")]
         if self._trouble:
             left = [Piece(self._trouble, 9, "$room-alarm", elastic=True)]
