@@ -276,7 +276,7 @@ def test_an_active_adapter_outlives_its_folder_safety_43(model: Found, tmp_path:
         ids(Room(model.path))
 
 
-def test_a_new_version_is_written_with_when_the_model_opens_again_safety_43(  # safety 43
+def test_a_new_version_is_written_with_from_the_next_request_on_safety_43(  # safety 43
     model: Found, tmp_path: Path
 ) -> None:
     config = load_config(model.path)
@@ -284,11 +284,11 @@ def test_a_new_version_is_written_with_when_the_model_opens_again_safety_43(  # 
     room = Room(model.path)
     before = ids(room)
     publish_adapter(tmp_path, "noir", model.path, config, seed=5, rank=6)
-    assert ids(room) == before
-    after = ids(Room(model.path))
+    after = ids(room)
     assert after != before
+    assert ids(Room(model.path)) == after
     shelf.use("noir", "v0001")
-    assert ids(Room(model.path)) == before
+    assert ids(room) == ids(Room(model.path)) == before
 
 
 def test_an_adapter_gone_or_spoilt_before_it_is_asked_for_is_a_message_safety_43(  # safety 43
@@ -300,6 +300,6 @@ def test_an_adapter_gone_or_spoilt_before_it_is_asked_for_is_a_message_safety_43
     with pytest.raises(AdapterError, match="damaged"):
         ids(room)
     shelf.remove("noir")
-    with pytest.raises(AdapterError, match="is missing"):
+    with pytest.raises(AdapterError, match="no adapter 'noir'"):
         ids(room)
     assert takes_of(room.generate("The sea", settings=PLAIN))[0].ids  # and the model writes on without it

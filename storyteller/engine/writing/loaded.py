@@ -240,12 +240,16 @@ class LoadedModel:
         return network
 
     def _look_at_shelf(self) -> None:
-        """Know what was published since the last look; of what has another version in use now, nothing is kept."""
+        """Know what was published since the last look; of what has another version in use now, nothing is kept.
+
+        What is gone from the shelf and was written with goes on: it is in memory, and a page may be in the middle of it.
+        """
         stamp = shelf_stamp()
         if stamp == self._shelf:
             return
         self._shelf = stamp
-        folders = find_adapters(self.found.path) | self._kept
+        gone = {name: path for name, path in self._adapter_folders.items() if name in self._adapters}
+        folders = gone | find_adapters(self.found.path) | self._kept
         moved = {name for name, path in self._adapter_folders.items() if folders.get(name) != path}
         self._adapter_folders = folders
         for name in moved:
