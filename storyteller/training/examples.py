@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -69,11 +70,16 @@ class MixedWindows(Windows):
         super().__init__(pieces, seq, seed)
         self._examples = examples
         self._eos = eos
+        self._order = lru_cache(2)(self._make_order)
 
     @property
     def per_epoch(self) -> int:
         """Windows and examples until all was read once."""
         return super().per_epoch + len(self._examples)
+
+    def counted(self, first: int, count: int) -> int:
+        """Targets that count: all of a window, and of an example what was kept."""
+        return int((self.rows(first, count)[1] != IGNORED).sum())
 
     def _row(self, number: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(number, self.per_epoch)
@@ -83,7 +89,7 @@ class MixedWindows(Windows):
             return window[:-1], window[1:]
         return self._example(self._examples[chosen])
 
-    def _order(self, epoch: int) -> list[int]:
+    def _make_order(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         order: list[int] = torch.randperm(self.per_epoch, generator=generator).tolist()
         return order
