@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path  # noqa: TC003 - as below
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
+from storyteller.cli.confirm import confirmed
 from storyteller.cli.options import ModelOption  # noqa: TC001 - typer reads the annotations
-from storyteller.cli.streams import is_terminal, notice, output, output_rich
+from storyteller.cli.streams import notice, output, output_rich
 from storyteller.config import load_settings
 from storyteller.engine.catalogue import find_model
 from storyteller.errors import AdapterError, UserError
@@ -108,7 +108,7 @@ def remove(name: NameArgument, version: VersionArgument = None, *, yes: YesOptio
     with _disk_told():
         going = shelf.removable(name, version)
     listed = ", ".join(folder.name for folder in going)
-    if not _confirmed(f"Remove {name} ({listed})? It cannot be brought back.", yes=yes):
+    if not confirmed(f"Remove {name} ({listed})? It cannot be brought back.", yes=yes):
         return 0
     with _disk_told():
         gone = shelf.remove(name, version)
@@ -236,17 +236,6 @@ def _weights(parts: list[str]) -> dict[str, float]:
             raise AdapterError(f"{name[:60]!r} is named twice.")
         weights[name] = value
     return weights
-
-
-def _confirmed(question: str, *, yes: bool) -> bool:
-    if yes:
-        return True
-    if not is_terminal(sys.stdin):
-        raise UserError("There is nobody to ask. Give --yes if you are sure.")
-    if typer.confirm(question, err=True):
-        return True
-    notice("Nothing was removed.")
-    return False
 
 
 def _line(one: Version) -> AdapterLine:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 import typer
 
+from storyteller.cli.confirm import confirmed
 from storyteller.cli.feedback_tables import counted, history_table, stats_tables
-from storyteller.cli.streams import is_terminal, notice, output, output_rich
+from storyteller.cli.streams import notice, output, output_rich
 from storyteller.errors import UserError
 from storyteller.feedback.export import DataKind  # noqa: TC001 - typer reads the annotations
 from storyteller.feedback.log import FeedbackLog
@@ -34,6 +34,7 @@ app = typer.Typer(
     help="What was offered and what became of it: on this machine only, and yours to look at, use and remove.",
 )
 
+_ALONE: Final = "This removes things for good and there is nobody to ask."
 _UNITS: Final = {
     "m": timedelta(minutes=1),
     "h": timedelta(hours=1),
@@ -156,7 +157,9 @@ def redact(
     from storyteller.feedback import redact as redaction
 
     found = redaction.pattern(pattern, regex=regex, ignore_case=ignore_case)
-    if not _confirmed("Strike it out everywhere in the feedback log? It cannot be brought back.", yes=yes):
+    if not confirmed(
+        "Strike it out everywhere in the feedback log? It cannot be brought back.", yes=yes, alone=_ALONE
+    ):
         return 0
     redacted = redaction.redact(_open_log(), found)
     if as_json:
@@ -192,7 +195,7 @@ def purge(
     if ahead.set_aside:
         files = counted(len(ahead.set_aside), "file")
         question = f"{question} {files} set aside earlier cannot be read and will go too."
-    if not _confirmed(question, yes=yes):
+    if not confirmed(question, yes=yes, alone=_ALONE):
         return 0
     purged = purging.purge(log, selection)
     if as_json:
@@ -310,18 +313,6 @@ def _moment(text: str) -> float:
     except (ValueError, OverflowError, OSError) as error:
         message = f"{text!r} is no time. Use a date such as 2026-11-20, or an age such as 30m, 12h, 7d or 2w."
         raise UserError(message) from error
-
-
-def _confirmed(question: str, *, yes: bool) -> bool:
-    if yes:
-        return True
-    if not is_terminal(sys.stdin):
-        message = "This removes things for good and there is nobody to ask. Give --yes if you are sure."
-        raise UserError(message)
-    if typer.confirm(question, err=True):
-        return True
-    notice("Nothing was removed.")
-    return False
 
 
 def _what_goes(purged: Purged) -> str:

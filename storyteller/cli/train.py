@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from storyteller.training.run import Request
+    from storyteller.training.preparation import Request
 
 INTERRUPTED = 130
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -155,7 +155,7 @@ def train(
     own = manuscripts(kind) if include_manuscripts else ()
     corpus = load_corpus(kind, (*(data or sources(kind)), *own))
     kept = kept_spans(kind) if from_feedback else None
-    from storyteller.training.run import Request
+    from storyteller.training.preparation import Request
 
     request = Request(
         genre=kind,
@@ -175,7 +175,8 @@ def train(
 
 
 def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, restart: bool) -> int:
-    from storyteller.training.run import Preparation, run_training
+    from storyteller.training.preparation import Preparation
+    from storyteller.training.run import run_training
 
     view = JsonView(output) if as_json else TrainingView()
     if dry_run:

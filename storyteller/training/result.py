@@ -12,14 +12,13 @@ from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.device import Placement
 from storyteller.engine.network.model import PARTS
-from storyteller.engine.network.weights import load_network
+from storyteller.engine.network.weights import read_network
 from storyteller.errors import AdapterError, TrainingError
 from storyteller.training.adapters.layout import save_synced
 from storyteller.training.adapters.publish import write_synced
 from storyteller.training.base import set_adapter_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
     from torch import Tensor
@@ -52,7 +51,7 @@ def write_result(folder: Path, run: Run, base: Path, config: ModelConfig) -> Non
     probe = run.measured[0][:_PROBE]
     set_adapter_tensors(run.learner, run.best)
     trained = _trained_logits(run, probe)
-    network = _network(base, config, Placement(run.device, getattr(torch, settings.dtype)))
+    network = read_network(base, config, Placement(run.device, getattr(torch, settings.dtype)))
     try:
         adapter = load_adapter(folder, config)
     except AdapterError as error:
@@ -79,16 +78,3 @@ def _trained_logits(run: Run, probe: Tensor) -> Tensor:
 @torch.inference_mode()
 def _logits(network: Network, probe: Tensor) -> Tensor:
     return network.logits(Trunk(network).extend(probe.tolist())).cpu()
-
-
-def _network(folder: Path, config: ModelConfig, placement: Placement) -> Network:
-    return _last(load_network(folder, config, placement))
-
-
-def _last(steps: Generator[float, None, Network]) -> Network:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            network: Network = end.value
-            return network

@@ -55,7 +55,7 @@ class RunFolder:
         fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             free = hold(fd)
-            if free is False or (free is None and self._holder_lives(fd)):
+            if free is False or (free is None and self._living(fd) is not None):
                 raise TrainingError(
                     f"{self.genre} is being trained already{_by(_holder(fd))}. Wait for it, or stop it first."
                 )
@@ -91,9 +91,6 @@ class RunFolder:
         except OSError:
             return "go"
         return "pause" if said == b"pause" else "stop" if said == b"stop" else "go"
-
-    def _holder_lives(self, fd: int) -> bool:
-        return self._living(fd) is not None
 
     @staticmethod
     def _living(fd: int) -> Process | None:

@@ -16,7 +16,7 @@ from storyteller.engine.network.few_bits import FewBits, calibration_text
 from storyteller.engine.network.model_config import load_config
 from storyteller.engine.network.native.step import NativeStep
 from storyteller.engine.network.quantised_cache import cache_path
-from storyteller.engine.network.weights import WeightFiles, load_network
+from storyteller.engine.network.weights import WeightFiles, read_network
 from storyteller.engine.protocol import Load, Loading, Notice, Ready
 from storyteller.engine.settings import SamplerSettings
 from storyteller.engine.writing import loaded
@@ -58,14 +58,9 @@ def opened(
     """The model in few bits, as `LoadedModel` opens it; the cache is named after the folder."""
     config, placement = load_config(folder), Placement(CPU, dtype, bits=bits)
     few_bits = FewBits(config, placement, native, _path(folder, bits), [i % 397 for i in IDS])
-    loading = load_network(folder, config, placement, native, few_bits)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as done:
-            assert few_bits.finish() is None
-            network: Network = done.value
-            return network
+    network = read_network(folder, config, placement, native, few_bits)
+    assert few_bits.finish() is None
+    return network
 
 
 def _path(folder: Path, bits: int) -> Path:

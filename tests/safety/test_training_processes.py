@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -25,10 +25,18 @@ from storyteller.training.processes import Processes
 from storyteller.training.run_folder import RunFolder
 from storyteller.training.sample import sampler
 from tests.conftest import REPOSITORY
-from tests.stubs.command import Ended, environment, in_process
+from tests.stubs.command import environment
 from tests.stubs.folders import names_in
-from tests.stubs.tiny_gpt2 import write_model
-from tests.stubs.tiny_training import GENRE, Told, train_tiny, verses, without_samples
+from tests.stubs.tiny_training import (
+    GENRE,
+    Told,
+    command_options,
+    train_here,
+    train_tiny,
+    without_samples,
+    write_steady_model,
+    write_verses,
+)
 from tests.stubs.training_process import TrainingProcess
 
 if TYPE_CHECKING:
@@ -54,36 +62,17 @@ while True:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rates: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
-    return write_model(tmp_path_factory.mktemp("learner"), **rates)
+    return write_steady_model(tmp_path_factory.mktemp("learner"))
 
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    folder = tmp_path / "verses"
-    folder.mkdir()
-    for number, text in enumerate(verses()):
-        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
-    return folder
+    return write_verses(tmp_path / "verses")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     without_samples(monkeypatch)
-
-
-def options(model: Path, texts: Path, **more: Any) -> list[str]:
-    """Of a run as `tiny_training` has them, as words of a command line."""
-    named = {
-        "base": model, "data": texts, "rank": 2, "alpha": 8, "dropout": 0.05, "rate": 0.01, "steps": 40, "batch": 4,
-        "seq": 16, "patience": 0, "save-every": 1, "device": "cpu", "dtype": "float32", "threads": 1,
-    } | more  # fmt: skip
-    return [word for name, value in named.items() for word in (f"--{name}", str(value))]
-
-
-def train(*words: str) -> Ended:
-    """`storyteller train --genre poetry …` in this process."""
-    return in_process("train", "--genre", GENRE, *words)
 
 
 def steps_in(events: Sequence[AnyEvent]) -> int:
@@ -101,7 +90,7 @@ def learned() -> list[bytes]:
 
 
 def test_46_killed_ten_times_a_run_ends_as_if_it_never_was(model: Path, texts: Path, tmp_path: Path) -> None:
-    words = options(model, texts, steps=40)
+    words = command_options(model, texts, steps=40)
     with TrainingProcess(words, tmp_path / "out") as undisturbed:
         assert undisturbed.wait() == 0, undisturbed.output.read_text()
     chance, folder = random.Random(46), RunFolder(GENRE)
@@ -169,12 +158,12 @@ def test_46_without_samples_the_same_is_learned_as_with_them(
 def test_54_a_second_training_of_the_genre_is_refused_and_the_first_goes_on(
     model: Path, texts: Path, tmp_path: Path
 ) -> None:
-    words = options(model, texts)
+    words = command_options(model, texts)
     with TrainingProcess(words, tmp_path / "out") as first:
         RunFolder(GENRE).wish("go")
         assert first.wait_for(lambda events: steps_in(events) >= 1)
         RunFolder(GENRE).wish("pause")
-        second = train(*words, "--restart")
+        second = train_here(*words, "--restart")
         assert second.code == 2
         assert f"being trained already by process {first.pid}" in second.err
         RunFolder(GENRE).wish("go")
@@ -184,7 +173,7 @@ def test_54_a_second_training_of_the_genre_is_refused_and_the_first_goes_on(
     with TrainingProcess(words, tmp_path / "out") as killed:
         assert killed.wait_for(lambda events: isinstance(events[-1], Checkpointed) if events else False)
         killed.kill()
-    assert train(*words, "--restart").code == 0
+    assert train_here(*words, "--restart").code == 0
 
 
 def test_55_another_process_follows_the_run_and_its_end_changes_nothing(model: Path) -> None:
@@ -215,7 +204,7 @@ def test_55_another_process_follows_the_run_and_its_end_changes_nothing(model: P
 
 
 def test_55_what_is_printed_is_what_the_file_says(model: Path, texts: Path) -> None:
-    ended = train(*options(model, texts, steps=3), "--json")
+    ended = train_here(*command_options(model, texts, steps=3), "--json")
     assert ended.code == 0, ended.err
     assert ended.out == RunFolder(GENRE).events.read_text(encoding="utf-8")
     assert [json.loads(line)["event"] for line in ended.out.splitlines()] == [
@@ -229,7 +218,7 @@ def test_55_what_is_printed_is_what_the_file_says(model: Path, texts: Path) -> N
 def test_56_ctrl_c_saves_and_stops_and_the_run_goes_on_later(
     model: Path, texts: Path, tmp_path: Path
 ) -> None:
-    words = options(model, texts, **{"save-every": 1000})
+    words = command_options(model, texts, **{"save-every": 1000})
     with TrainingProcess(words, tmp_path / "out") as process:
         assert process.wait_for(lambda events: steps_in(events) >= 2)
         os.kill(process.pid, signal.SIGINT)
@@ -240,8 +229,8 @@ def test_56_ctrl_c_saves_and_stops_and_the_run_goes_on_later(
     assert names_in(RunFolder(GENRE).path) == [
         "control", "events.jsonl", "lock", "run.json", f"step-{saved.step}",
     ]  # fmt: skip
-    assert train(*words, "--resume").code == 0
-    assert train(*words).code == 0
+    assert train_here(*words, "--resume").code == 0
+    assert train_here(*words).code == 0
     resumed, undisturbed = learned()
     assert resumed == undisturbed
 
@@ -265,7 +254,7 @@ def test_56_once_is_a_checkpoint_of_the_step_that_was_under_way(
 ) -> None:
     before = signal.getsignal(polite)
     signals_at(monkeypatch, 3, polite)
-    ended = train(*options(model, texts, **{"save-every": 1000}), "--json")
+    ended = train_here(*command_options(model, texts, **{"save-every": 1000}), "--json")
     assert ended.code == 130
     assert [json.loads(line)["event"] for line in ended.out.splitlines()][-2:] == ["checkpointed", "stopped"]
     assert "once more ends at once" in ended.err
@@ -276,19 +265,19 @@ def test_56_once_is_a_checkpoint_of_the_step_that_was_under_way(
 def test_56_twice_ends_at_once_and_goes_on_from_the_last_checkpoint(
     model: Path, texts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = options(model, texts, **{"save-every": 2, "steps": 6})
+    words = command_options(model, texts, **{"save-every": 2, "steps": 6})
     with monkeypatch.context() as patch:
         signals_at(patch, 3, signal.SIGINT, signal.SIGINT)
-        ended = train(*words, "--json")
+        ended = train_here(*words, "--json")
     assert ended.code == 130
     assert json.loads(ended.out.splitlines()[-1])["event"] == "step"
     assert "Traceback" not in ended.err
     assert names_in(RunFolder(GENRE).path)[-1] == "step-2"
     assert RunFolder(GENRE).trainer is None
-    resumed = train(*words, "--json", "--resume")
+    resumed = train_here(*words, "--json", "--resume")
     assert resumed.code == 0
     assert json.loads(resumed.out.splitlines()[0]) == {"event": "resumed", "step": 2}
-    assert train(*words).code == 0
+    assert train_here(*words).code == 0
     first, second = learned()
     assert first == second
 
@@ -301,19 +290,19 @@ def test_57_the_command_says_what_changed_and_how_to_begin_anew(
 ) -> None:
     with monkeypatch.context() as patch:
         signals_at(patch, 2, signal.SIGINT)
-        assert train(*options(model, texts), "--json").code == 130
-    changed = train(*options(model, texts, rank=3, seed=5), "--resume")
+        assert train_here(*command_options(model, texts), "--json").code == 130
+    changed = train_here(*command_options(model, texts, rank=3, seed=5), "--resume")
     assert changed.code == 2
     assert "rank 2 (now 3), seed 0 (now 5)" in changed.err
     (texts / "3.txt").write_text("Other words were written here.\n" * 8, encoding="utf-8")
-    other = train(*options(model, texts), "--resume")
+    other = train_here(*command_options(model, texts), "--resume")
     assert other.code == 2
     assert "other texts" in other.err
-    again = train(*options(model, texts))
+    again = train_here(*command_options(model, texts))
     assert again.code == 2
     assert "--restart" in again.err
-    assert train(*options(model, texts, steps=3), "--resume", "--restart").code == 2
-    assert train(*options(model, texts, steps=3), "--restart").code == 0
+    assert train_here(*command_options(model, texts, steps=3), "--resume", "--restart").code == 2
+    assert train_here(*command_options(model, texts, steps=3), "--restart").code == 0
 
 
 # 61
@@ -321,7 +310,7 @@ def test_57_the_command_says_what_changed_and_how_to_begin_anew(
 
 @pytest.mark.slow
 def test_61_two_processes_learn_what_one_learns(model: Path, texts: Path, tmp_path: Path) -> None:
-    words = options(model, texts, dropout=0, steps=4)
+    words = command_options(model, texts, dropout=0, steps=4)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "storyteller",
         "train", "--genre", GENRE, *words, "--json",
@@ -337,7 +326,7 @@ def test_61_two_processes_learn_what_one_learns(model: Path, texts: Path, tmp_pa
     lines = (tmp_path / "out").read_bytes().splitlines()
     told = [json.loads(line) for line in lines if line.startswith(b"{")]
     assert [event["event"] for event in told].count("finished") == 1  # one speaks for both
-    alone = train(*options(model, texts, dropout=0, steps=4, **{"micro-batch": 2}), "--json")
+    alone = train_here(*command_options(model, texts, dropout=0, steps=4, **{"micro-batch": 2}), "--json")
     assert alone.code == 0, alone.err
     told_alone = list(map(json.loads, alone.out.splitlines()))
     for what in ("loss", "gradient", "perplexity"):

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from storyteller.paths import adapters_dir
 from storyteller.training.run_folder import RunFolder
-from tests.stubs.command import Ended, in_process
-from tests.stubs.tiny_gpt2 import write_model
-from tests.stubs.tiny_training import GENRE, verses, without_samples
+from tests.stubs.command import in_process
+from tests.stubs.tiny_training import (
+    GENRE,
+    command_options,
+    train_here,
+    verses,
+    without_samples,
+    write_steady_model,
+    write_verses,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,36 +26,17 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rates: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
-    return write_model(tmp_path_factory.mktemp("learner"), **rates)
+    return write_steady_model(tmp_path_factory.mktemp("learner"))
 
 
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
-    folder = tmp_path / "verses"
-    folder.mkdir()
-    for number, text in enumerate(verses()):
-        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
-    return folder
+    return write_verses(tmp_path / "verses")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     without_samples(monkeypatch)
-
-
-def options(model: Path, texts: Path, **more: Any) -> list[str]:
-    """Of a run as `tiny_training` has them, as words of a command line."""
-    named = {
-        "base": model, "data": texts, "rank": 2, "alpha": 8, "dropout": 0.05, "rate": 0.01, "steps": 40, "batch": 4,
-        "seq": 16, "patience": 0, "save-every": 1, "device": "cpu", "dtype": "float32", "threads": 1,
-    } | more  # fmt: skip
-    return [word for name, value in named.items() for word in (f"--{name}", str(value))]
-
-
-def train(*words: str) -> Ended:
-    """`storyteller train --genre poetry …` in this process."""
-    return in_process("train", "--genre", GENRE, *words)
 
 
 # 50, 53
@@ -77,7 +65,7 @@ def test_50_texts_that_are_none_are_refused_in_a_sentence(
     folder.mkdir()
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    ended = train(*options(model, folder), *(["--dry-run"] if dry else []))
+    ended = train_here(*command_options(model, folder), *(["--dry-run"] if dry else []))
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
     assert not (adapters_dir() / GENRE).exists()
@@ -89,8 +77,10 @@ def test_50_less_than_a_batch_is_learned_in_short_sequences(model: Path, tmp_pat
     folder.mkdir()
     for number, text in enumerate(verses(5)):
         (folder / f"{number}.txt").write_text(text[:90], encoding="utf-8")
-    words = [word for word in options(model, folder, batch=64, steps=2) if word not in {"--seq", "16"}]
-    ended = train(*words, "--json")
+    words = [
+        word for word in command_options(model, folder, batch=64, steps=2) if word not in {"--seq", "16"}
+    ]
+    ended = train_here(*words, "--json")
     assert ended.code == 0, ended.err
     plan = json.loads(ended.out.splitlines()[0])
     assert plan["tokens"] < plan["batch"] * plan["seq"]
@@ -103,11 +93,11 @@ def test_50_less_than_a_batch_is_learned_in_short_sequences(model: Path, tmp_pat
 def test_53_no_genre_of_that_name_and_nothing_is_written(
     home: Path, model: Path, texts: Path, genre: str
 ) -> None:
-    ended = in_process("train", "--genre", genre, *options(model, texts))
+    ended = in_process("train", "--genre", genre, *command_options(model, texts))
     assert (ended.code, ended.out) == (2, "")
     assert "\x1b" not in ended.err
     assert "genre" in ended.err
     assert not home.exists()
-    name = in_process("train", "--genre", GENRE, "--name", "../../x", *options(model, texts))
+    name = in_process("train", "--genre", GENRE, "--name", "../../x", *command_options(model, texts))
     assert name.code == 2
     assert not home.exists()

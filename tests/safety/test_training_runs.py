@@ -34,6 +34,7 @@ from tests.stubs.tiny_training import (
     verses,
     weights_of,
     without_samples,
+    write_steady_model,
 )
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One that drops nothing of its own, so that a step is the same however it is cut."""
-    rates: dict[str, Any] = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
-    return write_model(tmp_path_factory.mktemp("learner"), **rates)
+    return write_steady_model(tmp_path_factory.mktemp("learner"))
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from storyteller.engine.cancel import CancelSignal
 from storyteller.engine.core import Core
 from storyteller.engine.network.device import Placement
 from storyteller.engine.network.model_config import ModelConfig, load_config, product_shapes
-from storyteller.engine.network.weights import expected_shapes, load_network
+from storyteller.engine.network.weights import expected_shapes, read_network
 from storyteller.engine.protocol import Context, Generate, Load, TakeDone, Token
 from storyteller.engine.settings import SamplerSettings, StopRules
 from storyteller.engine.writing.lanes import Lanes
@@ -99,13 +99,7 @@ def open_network(
     folder: Path, dtype: torch.dtype = torch.float32, *, native: NativeEngine | None = None
 ) -> Network:
     """The model in `folder` on the CPU."""
-    loading = load_network(folder, load_config(folder), Placement(torch.device("cpu"), dtype), native)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as done:
-            network: Network = done.value
-            return network
+    return read_network(folder, load_config(folder), Placement(torch.device("cpu"), dtype), native)
 
 
 def close(ours: torch.Tensor, theirs: torch.Tensor, slack: float = 1e-4) -> bool:

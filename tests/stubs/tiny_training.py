@@ -10,10 +10,12 @@ from storyteller.engine.catalogue import Found
 from storyteller.genres import shipped_genres
 from storyteller.training.corpus.document import Document
 from storyteller.training.events import Finished, Stepped, Stopped
-from storyteller.training.run import Request, run_training
+from storyteller.training.preparation import Request
+from storyteller.training.run import run_training
 from storyteller.training.run_folder import RunFolder
 from storyteller.training.settings import Wanted
-from tests.stubs.tiny_gpt2 import WORDS
+from tests.stubs.command import Ended, in_process
+from tests.stubs.tiny_gpt2 import WORDS, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,3 +132,30 @@ def fail_call(
         return original(*args, **named)
 
     monkeypatch.setattr(owner, name, wrapped)
+
+
+def write_steady_model(folder: Path) -> Path:
+    """One that drops nothing of its own, so that a step is the same however it is cut."""
+    return write_model(folder, attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0)
+
+
+def write_verses(folder: Path) -> Path:
+    """A folder of `verses`, a file each."""
+    folder.mkdir()
+    for number, text in enumerate(verses()):
+        (folder / f"{number}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def command_options(model: Path, texts: Path, **more: Any) -> list[str]:
+    """Of a run as `make_request` has them, as words of a command line."""
+    named = {
+        "base": model, "data": texts, "rank": 2, "alpha": 8, "dropout": 0.05, "rate": 0.01, "steps": 40, "batch": 4,
+        "seq": 16, "patience": 0, "save-every": 1, "device": "cpu", "dtype": "float32", "threads": 1,
+    } | more  # fmt: skip
+    return [word for name, value in named.items() for word in (f"--{name}", str(value))]
+
+
+def train_here(*words: str) -> Ended:
+    """`storyteller train --genre poetry …` in this process."""
+    return in_process("train", "--genre", GENRE, *words)

@@ -21,7 +21,7 @@ from storyteller.training.adapters.card import read_card
 from storyteller.training.adapters.layout import save_synced
 from storyteller.training.data import measured_windows
 from storyteller.training.events import Evaluated, Finished
-from storyteller.training.run import Preparation
+from storyteller.training.preparation import Preparation
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.tiny_gpt2 import VOCAB, open_network, write_model
 from tests.stubs.tiny_training import GENRE, STEPS, Told, make_request, train_tiny

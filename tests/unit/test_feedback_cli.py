@@ -186,7 +186,7 @@ def test_a_person_is_asked_first(
     shell: Shell, story: Story, home: Path, monkeypatch: pytest.MonkeyPatch, answer: str, *, gone: bool
 ) -> None:
     story.kept("Rosamunde.")
-    monkeypatch.setattr("storyteller.cli.feedback.is_terminal", lambda stream: True)
+    monkeypatch.setattr("storyteller.cli.confirm.is_terminal", lambda stream: True)
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
     code, out, err = shell("purge", "--all")
     assert code == 0

@@ -62,6 +62,23 @@ def load_network(
     return replace(network, step=_step_for(network, native))
 
 
+def read_network(
+    folder: Path,
+    config: ModelConfig,
+    placement: Placement,
+    native: NativeEngine | None = None,
+    few_bits: FewBits | None = None,
+) -> Network:
+    """As `load_network`, for who does not watch it being read."""
+    loading = load_network(folder, config, placement, native, few_bits)
+    while True:
+        try:
+            next(loading)
+        except StopIteration as done:
+            network: Network = done.value
+            return network
+
+
 def _step_for(network: Network, native: NativeEngine | None) -> FusedStep | None:
     if network.device.type == "cuda":
         return cuda_step(network)

@@ -19,7 +19,7 @@ from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.device import Placement
 from storyteller.engine.network.model_config import load_config
-from storyteller.engine.network.weights import WeightFiles, expected_shapes, load_network
+from storyteller.engine.network.weights import WeightFiles, expected_shapes, read_network
 from storyteller.errors import AdapterError
 from storyteller.training.adapters.card import README, read_card
 from storyteller.training.adapters.layout import save_synced
@@ -97,8 +97,8 @@ def require_equal(model: Path, adapter: Adapter, merged: Path) -> None:
     Raises:
         AdapterError: a logit differs by 1e-3 or more, or is no number.
     """
-    expected = _logits(mix(_open(model), [(adapter, 1.0)]))
-    difference = float((_logits(_open(merged)) - expected).abs().max())
+    expected = _logits(mix(read_network(model, load_config(model), _PLACE), [(adapter, 1.0)]))
+    difference = float((_logits(read_network(merged, load_config(merged), _PLACE)) - expected).abs().max())
     if not difference < TOLERANCE:  # also where it is NaN
         raise AdapterError(
             f"The merged model's logits differ from the adapter's by {difference:.2g}, and {TOLERANCE:g} is too "
@@ -147,16 +147,6 @@ def _readme(model: Path, adapter: Path) -> str:
         "model = AutoModelForCausalLM.from_pretrained(THIS_FOLDER)\n"
         "tokenizer = AutoTokenizer.from_pretrained(THIS_FOLDER)\n```\n"
     )
-
-
-def _open(folder: Path) -> Network:
-    loading = load_network(folder, load_config(folder), _PLACE)
-    while True:
-        try:
-            next(loading)
-        except StopIteration as done:
-            network: Network = done.value
-            return network
 
 
 @torch.inference_mode()

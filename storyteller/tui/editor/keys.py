@@ -5,13 +5,16 @@ Where a key stands twice, the first binding whose action is possible just now is
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from textual.binding import Binding, BindingType
+from storyteller.tui.quiet import quiet_binding
+
+if TYPE_CHECKING:
+    from textual.binding import Binding, BindingType
 
 
 def _binding(keys: str, action: str, does: str, name: str, *, priority: bool = False) -> Binding:
-    return Binding(keys, action, does, show=False, priority=priority, id=f"page.{name}")
+    return quiet_binding(keys, action, does, f"page.{name}", priority=priority)
 
 
 OFFER_BINDINGS: Final[list[BindingType]] = [
