@@ -317,7 +317,9 @@ def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float
         Take(
             index,
             seed,
-            build_sampler(request.settings, model.tokens, prompt_ids=prompt.ids, seed=seed),
+            build_sampler(
+                request.settings, model.tokens, prompt_ids=prompt.ids, seed=seed, peaks=model.peaks
+            ),
             model.tokens,
             request.stop,
             typed=prompt.typed,

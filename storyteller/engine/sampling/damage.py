@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,7 +21,22 @@ def normaliser(logits: Tensor) -> Tensor:
     """
     total = logits.logsumexp(-1)
     if not bool(torch.isfinite(total).all()):
-        raise EngineError(
-            "The model's output is not a number; its weights or an adapter may be damaged, so try another."
-        )
+        raise _damaged()
     return total
+
+
+def sound(log_total: float) -> float:
+    """`log_total` of a row, as `normaliser` has it.
+
+    Raises:
+        EngineError: it is none.
+    """
+    if not math.isfinite(log_total):
+        raise _damaged()
+    return log_total
+
+
+def _damaged() -> EngineError:
+    return EngineError(
+        "The model's output is not a number; its weights or an adapter may be damaged, so try another."
+    )

@@ -23,7 +23,7 @@ def repetition_penalty(
     """
     if penalty == 1.0:
         return logits
-    seen = _recent(history, reach, exempt)
+    seen = recent(history, reach, exempt)
     if not seen:
         return logits
     ids = torch.tensor(list(set(seen)), device=logits.device)
@@ -47,7 +47,7 @@ def frequency_presence_penalty(
     """
     if frequency == 0.0 and presence == 0.0:
         return logits
-    seen = _recent(history, reach, exempt)
+    seen = recent(history, reach, exempt)
     if not seen:
         return logits
     counts = Counter(seen)
@@ -56,6 +56,7 @@ def frequency_presence_penalty(
     return logits.index_add(0, ids, logits.new_tensor(penalties))
 
 
-def _recent(history: Sequence[int], reach: int, exempt: Collection[int]) -> list[int]:
-    recent = history[-reach:] if reach else history
-    return [token for token in recent if token not in exempt] if exempt else list(recent)
+def recent(history: Sequence[int], reach: int, exempt: Collection[int]) -> list[int]:
+    """The last `reach` tokens of `history`, all of them if that is 0, without those in `exempt`."""
+    last = history[-reach:] if reach else history
+    return [token for token in last if token not in exempt] if exempt else list(last)

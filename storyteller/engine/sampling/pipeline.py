@@ -30,7 +30,8 @@ from storyteller.engine.sampling.dry import subtract
 from storyteller.engine.sampling.history import History
 from storyteller.engine.sampling.min_p import min_p, min_p_floor, top_a
 from storyteller.engine.sampling.mirostat import mirostat
-from storyteller.engine.sampling.penalties import frequency_presence_penalty, repetition_penalty
+from storyteller.engine.sampling.penalties import frequency_presence_penalty, recent, repetition_penalty
+from storyteller.engine.sampling.places import Places
 from storyteller.engine.sampling.tail_free import tail_free
 from storyteller.engine.sampling.temperature import dynamic_temperature
 from storyteller.engine.sampling.top_k import top_k_floor
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from storyteller.engine.sampling.peaks import Peaks
     from storyteller.engine.sampling.rules import Rules
     from storyteller.engine.settings import SamplerSettings
 
@@ -54,29 +56,31 @@ def adjusted(
     *,
     taken: Sequence[int] = (),
     left_behind: Iterable[int] = (),
+    ids: Tensor | None = None,
 ) -> Tensor:
     """Scores (vocab,) after steps 2 and 3; everything may be forbidden, and then all are -inf.
 
     `taken` are the tokens earlier takes of the request chose at this step, `left_behind` those this take
-    went back from here.
+    went back from here. With `ids` (m,), ascending, on the CPU, the scores are (m,), of those alone.
     """
     settings = rules.settings
-    scores = logit_bias(scores, rules.bias_ids, rules.bias)
-    scores = repetition_penalty(
-        scores, history.ids, settings.repetition_penalty, reach=settings.penalty_range, exempt=rules.exempt
-    )
-    scores = frequency_presence_penalty(
-        scores,
-        history.ids,
-        settings.frequency_penalty,
-        settings.presence_penalty,
-        reach=settings.penalty_range,
-        exempt=rules.exempt,
-    )
-    scores = diversity_penalty(scores, taken, settings.diversity)
-    scores = subtract(scores, history.dry_penalties())
-    scores = ban_tokens(scores, rules.banned)
-    forbidden = {*history.repeating_ngram(), *left_behind}
+    places = Places(ids)
+    bias_ids, bias = places.of_tensor(rules.bias_ids, rules.bias)
+    scores = logit_bias(scores, bias_ids, bias)
+    if (settings.repetition_penalty, settings.frequency_penalty, settings.presence_penalty) != (
+        1.0,
+        0.0,
+        0.0,
+    ):
+        seen = places.of(recent(history.ids, settings.penalty_range, rules.exempt))
+        scores = repetition_penalty(scores, seen, settings.repetition_penalty)
+        scores = frequency_presence_penalty(
+            scores, seen, settings.frequency_penalty, settings.presence_penalty
+        )
+    scores = diversity_penalty(scores, places.of(taken), settings.diversity)
+    scores = subtract(scores, places.of_keys(history.dry_penalties()))
+    scores = ban_tokens(scores, places.of_tensor(rules.banned, rules.banned)[0])
+    forbidden = places.of({*history.repeating_ngram(), *left_behind})
     if not forbidden:
         return scores
     return ban_tokens(scores, torch.tensor(sorted(forbidden), dtype=torch.int64, device=scores.device))
@@ -101,6 +105,20 @@ def candidates(scores: Tensor, settings: SamplerSettings) -> tuple[Tensor, Tenso
         floor = scores.new_tensor(-math.inf)
     ids = _at_least(scores, floor)
     return ids.cpu(), scores[ids].cpu()
+
+
+def candidates_among(peaks: Peaks, scores: Tensor, settings: SamplerSettings) -> tuple[Tensor, Tensor] | None:
+    """The same from `peaks`, whose `scores` (m,) are as `adjusted` left them, none of them or others lifted.
+
+    None where top-k's candidates may be others: those have less than the peaks' floor.
+    """
+    if len(peaks.ids) < settings.top_k:
+        return None
+    floor = float(top_k_floor(scores, settings.top_k))
+    if floor < peaks.floor:
+        return None
+    inside = scores >= floor
+    return peaks.ids[inside], top_p(_tempered(scores[inside], settings), settings.top_p)
 
 
 def cut(ids: Tensor, scores: Tensor, rules: Rules, *, xtc_chance: float, bound: float) -> Tensor:

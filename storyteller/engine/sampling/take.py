@@ -9,15 +9,16 @@ import torch
 from msgspec import Struct
 
 from storyteller.engine.sampling.bias import allow_only
-from storyteller.engine.sampling.damage import normaliser
+from storyteller.engine.sampling.damage import normaliser, sound
 from storyteller.engine.sampling.draw import draw, greedy, uniform
 from storyteller.engine.sampling.guidance import adapter_contrast, guidance
 from storyteller.engine.sampling.history import History
 from storyteller.engine.sampling.loops import LONGEST_PERIOD, find_loop
 from storyteller.engine.sampling.mirostat import first_bound, next_bound
 from storyteller.engine.sampling.on_device import LOWEST, DeviceDraw, can_draw
+from storyteller.engine.sampling.peaks import wanted
 from storyteller.engine.sampling.phrases import PhraseGuard
-from storyteller.engine.sampling.pipeline import adjusted, candidates, cut
+from storyteller.engine.sampling.pipeline import adjusted, candidates, candidates_among, cut
 from storyteller.engine.sampling.rules import resolve
 from storyteller.errors import SettingsError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.engine.decoder import TextTokenizer
+    from storyteller.engine.sampling.peaks import PeakFinder, Peaks
     from storyteller.engine.sampling.phrases import Found
     from storyteller.engine.settings import SamplerSettings
 
@@ -77,8 +79,11 @@ class TakeSampler:
         prompt_ids: Sequence[int],
         seed: int,
         device: torch.device | str = "cpu",
+        peaks: PeakFinder | None = None,
     ) -> None:
         self._settings = settings
+        self._find_peaks = peaks
+        self._wanted = wanted(settings)
         self._tokenizer = tokenizer
         self._rules = resolve(settings, tokenizer, device)
         self._history = History(self._rules, prompt_ids)
@@ -130,13 +135,15 @@ class TakeSampler:
             SettingsError: the settings drove the scores out of range.
         """
         logits = logits.float()
-        log_total = float(normaliser(logits))
-        scores = logits if allowed is None else allow_only(logits, allowed)
-        scores = self._second_opinion(scores, negative, base)
-        scores = adjusted(
-            scores, self._rules, self._history, taken=taken, left_behind=self._left_behind.get(self._size, ())
-        )
-        token = self._choose(scores)
+        as_they_are = negative is None and base is None and allowed is None
+        peaks = None
+        if self._find_peaks is not None:
+            peaks = self._find_peaks(logits, self._wanted if as_they_are else 0)
+        log_total = float(normaliser(logits)) if peaks is None else sound(peaks.log_total)
+        token = self._choose_among(peaks, logits, taken) if peaks is not None else None
+        if token is None:
+            scores = logits if allowed is None else allow_only(logits, allowed)
+            token = self._choose(self._adjusted(self._second_opinion(scores, negative, base), taken))
         if token is None:
             token = self._last_resort(logits, allowed)
         return Choice(token, max(float(logits[token]) - log_total, LOWEST))
@@ -231,6 +238,19 @@ class TakeSampler:
             scores = guidance(scores, negative.float(), self._settings.guidance_scale)
         return scores
 
+    def _adjusted(self, scores: Tensor, taken: Sequence[int], ids: Tensor | None = None) -> Tensor:
+        """`scores` (vocab,), or (m,) of `ids`, after biases, penalties and bans."""
+        left_behind = self._left_behind.get(self._size, ())
+        return adjusted(scores, self._rules, self._history, taken=taken, left_behind=left_behind, ids=ids)
+
+    def _choose_among(self, peaks: Peaks, logits: Tensor, taken: Sequence[int]) -> int | None:
+        """A token of `peaks`, or None where it may be another of `logits` (vocab,)."""
+        if not len(peaks.ids):
+            return None
+        scores = self._adjusted(logits[peaks.ids], taken, peaks.ids)
+        found = candidates_among(peaks, scores, self._settings)
+        return None if found is None else self._drawn_from(*found)
+
     def _choose(self, scores: Tensor) -> int | None:
         """A token by the settings' method, or None where all of `scores` (vocab,) are -inf."""
         settings = self._settings
@@ -241,6 +261,11 @@ class TakeSampler:
         if len(ids) == 0:
             self._checked(float(scores.amax()))
             return None
+        return self._drawn_from(ids, kept)
+
+    def _drawn_from(self, ids: Tensor, kept: Tensor) -> int:
+        """The draw among the candidates `ids` (m,), by their tempered scores `kept` (m,)."""
+        settings = self._settings
         self._checked(float(kept.amax()))
         xtc_chance = uniform(self.generator) if settings.xtc_probability else 1.0
         bound = self._bounds[-1] if settings.mirostat_tau else math.inf
@@ -309,12 +334,13 @@ def build_sampler(
     prompt_ids: Sequence[int],
     seed: int,
     device: torch.device | str = "cpu",
+    peaks: PeakFinder | None = None,
 ) -> TakeSampler:
-    """The sampler of one take.
+    """The sampler of one take; `peaks` makes it faster where logits come to the CPU.
 
     The first for a tokenizer looks through its vocabulary, some 50 ms for GPT-2's; build one while loading.
 
     Raises:
         SettingsError: as `rules.resolve`.
     """
-    return TakeSampler(settings, tokenizer, prompt_ids=prompt_ids, seed=seed, device=device)
+    return TakeSampler(settings, tokenizer, prompt_ids=prompt_ids, seed=seed, device=device, peaks=peaks)

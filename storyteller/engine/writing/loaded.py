@@ -16,6 +16,7 @@ from storyteller.engine.network.device import decodes_alone, on_processor, one_t
 from storyteller.engine.network.few_bits import FewBits, calibration_text
 from storyteller.engine.network.model_config import load_config
 from storyteller.engine.network.native.engine import native_engine, native_failure
+from storyteller.engine.network.native.peaks import NativePeaks
 from storyteller.engine.network.quantised_cache import cache_path
 from storyteller.engine.network.weights import load_network, parameter_count
 from storyteller.engine.prompt.tokens import load_tokens
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from storyteller.engine.network.model import Network
     from storyteller.engine.network.native.engine import NativeEngine
     from storyteller.engine.protocol import AdapterWeight, Dtype
+    from storyteller.engine.sampling.peaks import PeakFinder
 
 _MIXES: Final = (
     8  # networks with adapters kept ready, all of a request among them; each costs its low-rank products
@@ -50,6 +52,7 @@ class LoadedModel:
         stage: what `open` is at, for the writer who waits.
         speculates: whether tokens are guessed ahead.
         judgement: how guesses fared so far.
+        peaks: what finds the largest logits faster than torch, where there is such a thing.
     """
 
     def __init__(self, found: Found, device: str, dtype: Dtype, *, speculates: bool = True) -> None:
@@ -71,6 +74,7 @@ class LoadedModel:
         self._dtype = dtype
         self._network: Network | None = None
         self._awaits_step = False
+        self.peaks: PeakFinder | None = None
         self._lanes: dict[tuple[str, int], Lanes] = {}  # by role and group of takes
         self._shelf = shelf_stamp()  # before the look, so that what comes during it is seen the next time
         self._adapter_folders = find_adapters(found.path)
@@ -113,6 +117,7 @@ class LoadedModel:
         small = decodes_alone(self.placement.device, self.parameters) and self.placement.bits is None
         native = native_engine(torch.get_num_threads(), wait=not small)
         self._awaits_step = native is None and native_failure() is None
+        self.peaks = None if native is None else NativePeaks(native.library)
         return native
 
     def refresh(self) -> None:

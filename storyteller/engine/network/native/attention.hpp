@@ -121,6 +121,13 @@ static inline float exponentiate(float* scores, int count, int end, float larges
 }
 
 static inline float largest_of(const float* scores, int count, float largest) {
-    for (int p = 0; p < count; p++) largest = scores[p] > largest ? scores[p] : largest;
+    V most = spread(largest);
+    int p = 0;
+    for (; p + LANES <= count; p += LANES) {
+        V here = load<V>(scores + p);
+        most = here > most ? here : most;
+    }
+    for (; p < count; p++) most[0] = scores[p] > most[0] ? scores[p] : most[0];
+    for (int i = 0; i < LANES; i++) largest = most[i] > largest ? most[i] : largest;
     return largest;
 }

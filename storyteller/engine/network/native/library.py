@@ -6,7 +6,7 @@ The names and the order of fields are those of `weights.hpp` and `step.cpp`.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, c_float, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_double, c_float, c_int32, c_int64, c_void_p
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -116,5 +116,16 @@ class Library:
             "step", None, c_void_p, POINTER(Model), POINTER(LowRank), POINTER(Cache), POINTER(Cache),
             POINTER(Token), c_int32, c_void_p,
         )  # fmt: skip
+        self.peaks = function(
+            "peaks",
+            c_int32,
+            c_void_p,
+            c_int32,
+            c_int32,
+            c_int32,
+            c_void_p,
+            POINTER(c_float),
+            POINTER(c_double),
+        )
         self.most_rows: int = function("most_rows", c_int32)()
         self.most_rank: int = function("most_rank", c_int32)()

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include "attention.hpp"
+#include "peaks.hpp"
 #include "products.hpp"
 
 struct Norm {
@@ -360,5 +361,13 @@ void storyteller_step(void* engine, const Model* model, const LowRank* adapters,
     if (model->half) Step<uint16_t>(own.pool, own.room, *model, adapters, trunks, branches, tokens, count).run(hidden);
     else Step<float>(own.pool, own.room, *model, adapters, trunks, branches, tokens, count).run(hidden);
     own.pool.rest();
+}
+
+// The largest of `size` logits, ascending places of them, and of all the log of the sum of exponentials: how many; see peaks.hpp.
+int32_t storyteller_peaks(const float* logits, int32_t size, int32_t least, int32_t room, int64_t* places, float* floor,
+                          double* log_total) {
+    Peaks peaks(logits, size, least);
+    *log_total = peaks.log_total();
+    return least ? peaks.find(least, room, places, floor) : 0;
 }
 }
