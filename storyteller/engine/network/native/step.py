@@ -135,8 +135,8 @@ class NativeStep:
         for i, part in enumerate(parts):
             if isinstance(part, AdaptedLinear):
                 padding = -part.down.shape[1] % LANES
-                down = torch.nn.functional.pad(part.down, (0, padding))
-                up = torch.nn.functional.pad(part.up, (0, -part.up.shape[1] % LANES, 0, padding))
+                down = _padded(part.down, padding, 0)
+                up = _padded(part.up, -part.up.shape[1] % LANES, padding)
                 up = up.view(len(up), -1, LANES).transpose(0, 1)  # (tiles, rank, LANES)
                 table[i] = LowRank(self._pointer(down), self._pointer(up), down.shape[1])
         return table
@@ -147,6 +147,11 @@ class NativeStep:
     def _pointer(self, tensor: Tensor) -> int:
         self._kept.append(tensor.contiguous())
         return self._kept[-1].data_ptr()
+
+
+def _padded(tensor: Tensor, columns: int, rows: int) -> Tensor:
+    """`tensor` with zeros to its right and below; the same one where there are none: `pad` copies even then."""
+    return torch.nn.functional.pad(tensor, (0, columns, 0, rows)) if columns or rows else tensor
 
 
 def native_step(engine: NativeEngine, network: model.Network) -> NativeStep | None:
