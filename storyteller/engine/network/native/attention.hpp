@@ -10,19 +10,6 @@ struct Span {
     const T* values;
 };
 
-// Sums of neighbours: 8 of `a`, then 8 of `b`.
-static inline V halve(V a, V b) {
-    const VI even = {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30};
-    return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, even + 1);
-}
-
-// Lane i of the result is the sum of sums[i].
-static inline V totals_of(V* sums) {
-    for (int left = LANES; left > 1; left /= 2)
-        for (int i = 0; i < left / 2; i++) sums[i] = halve(sums[2 * i], sums[2 * i + 1]);
-    return sums[0];
-}
-
 // A scaled query (width,), and the same in bfloat16 for keys that are.
 struct Query {
     const float* x;

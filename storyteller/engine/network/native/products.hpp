@@ -1,5 +1,6 @@
 // Rows times weights: a tile of 16 outputs for all rows at once, so that a weight is read from memory one time only.
 #pragma once
+#include <algorithm>
 #include "weights.hpp"
 
 constexpr int AHEAD = 4096;  // bytes: how far ahead memory is asked for; a tile is shorter than the prefetcher's warm-up
@@ -51,55 +52,62 @@ static inline void tile_int4(const Weight& weight, int tile, const Row* rows, V*
     }
 }
 
-// A row of bfloat16 or float32 weights against all rows; `y[r][o]` is output o of the tile.
+// bfloat16 and float32: 16 outputs of one row after another, each in a sum of its own, all sixteen added up together at the
+// end: to add up the lanes of one by itself takes as long as 60 products.
 
-template <int R>
-static inline void dots(const float* w, int inputs, const Row* rows, float* y) {
-    V sums[R] = {};
+template <bool FIRST>
+static inline int partial_dots(const float* const* w, int inputs, const Row& row, V* sums) {
     int k = 0;
     for (; k + LANES <= inputs; k += LANES) {
-        __builtin_prefetch(w + k + AHEAD / 4);
-        V here = load<V>(w + k);
-        for (int r = 0; r < R; r++) sums[r] += here * load<V>(rows[r].x + k);
+        V x = load<V>(row.x + k);
+#pragma GCC unroll 16
+        for (int o = 0; o < LANES; o++) {
+            if (FIRST) __builtin_prefetch(w[o] + k + AHEAD / 4);
+            sums[o] += load<V>(w[o] + k) * x;
+        }
     }
-    for (int r = 0; r < R; r++) {
-        y[r] = sum(sums[r]);
-        for (int rest = k; rest < inputs; rest++) y[r] += w[rest] * rows[r].x[rest];
-    }
+    return k;
 }
 
-template <int R>
-static inline void dots(const uint16_t* w, int inputs, const Row* rows, float* y) {
-    V sums[R] = {};
+template <bool FIRST>
+static inline int partial_dots(const uint16_t* const* w, int inputs, const Row& row, V* sums) {
     int k = 0;
 #if defined(__AVX512BF16__)
     for (; k + 2 * LANES <= inputs; k += 2 * LANES) {
-        __builtin_prefetch(w + k + AHEAD / 2);
-        __m512bh here = (__m512bh)_mm512_loadu_si512(w + k);
-        for (int r = 0; r < R; r++)
-            sums[r] = (V)_mm512_dpbf16_ps((__m512)sums[r], here, (__m512bh)_mm512_loadu_si512(rows[r].half + k));
+        __m512bh x = (__m512bh)_mm512_loadu_si512(row.half + k);
+#pragma GCC unroll 16
+        for (int o = 0; o < LANES; o++) {
+            if (FIRST) __builtin_prefetch(w[o] + k + AHEAD / 2);
+            sums[o] = (V)_mm512_dpbf16_ps((__m512)sums[o], (__m512bh)_mm512_loadu_si512(w[o] + k), x);
+        }
     }
 #else
     for (; k + LANES <= inputs; k += LANES) {
-        __builtin_prefetch(w + k + AHEAD / 2);
-        V here = read16(w + k);
-        for (int r = 0; r < R; r++) sums[r] += here * read16(rows[r].half + k);
+        V x = read16(row.half + k);
+#pragma GCC unroll 16
+        for (int o = 0; o < LANES; o++) {
+            if (FIRST) __builtin_prefetch(w[o] + k + AHEAD / 2);
+            sums[o] += read16(w[o] + k) * x;
+        }
     }
 #endif
-    for (int r = 0; r < R; r++) {
-        y[r] = sum(sums[r]);
-        for (int rest = k; rest < inputs; rest++) y[r] += widen(w[rest]) * widen(rows[r].half[rest]);
-    }
+    return k;
 }
+
+static inline float product_at(const float* w, const Row& row, int k) { return w[k] * row.x[k]; }
+static inline float product_at(const uint16_t* w, const Row& row, int k) { return widen(w[k]) * widen(row.half[k]); }
 
 template <int R, class W>
 static inline void tile_dots(const Weight& weight, int tile, const Row* rows, V* y) {
-    const W* w = (const W*)weight.data + long(tile) * LANES * weight.inputs;
-    int valid = weight.outputs - tile * LANES;
-    for (int o = 0; o < LANES && o < valid; o++, w += weight.inputs) {
-        float each[R];
-        dots<R>(w, weight.inputs, rows, each);
-        for (int r = 0; r < R; r++) y[r][o] = each[r];
+    const W* w[LANES];  // past the last output, that one again
+    for (int o = 0; o < LANES; o++)
+        w[o] = (const W*)weight.data + long(std::min(tile * LANES + o, weight.outputs - 1)) * weight.inputs;
+    for (int r = 0; r < R; r++) {
+        V sums[LANES] = {};
+        int k = r ? partial_dots<false>(w, weight.inputs, rows[r], sums) : partial_dots<true>(w, weight.inputs, rows[r], sums);
+        y[r] = totals_of(sums);
+        for (; k < weight.inputs; k++)
+            for (int o = 0; o < LANES; o++) y[r][o] += product_at(w[o], rows[r], k);
     }
 }
 
