@@ -18,7 +18,7 @@ from storyteller.training.events import Stopped
 from storyteller.training.pretraining.recipe import changed, data_folder, load_recipe
 
 if TYPE_CHECKING:
-    from storyteller.training.pretraining.run import Request
+    from storyteller.training.pretraining.planning import Request
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -95,7 +95,7 @@ def pretrain(
     """
     chosen = changed(load_recipe(recipe), minutes=minutes, tokens=tokens, megabytes=megabytes, seed=seed)
     folder = run if run is not None else state_dir() / "pretraining" / chosen.name
-    from storyteller.training.pretraining.run import Request
+    from storyteller.training.pretraining.planning import Request
 
     request = Request(
         recipe=chosen,
@@ -110,11 +110,12 @@ def pretrain(
 
 
 def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, only_prepare: bool) -> int:
-    from storyteller.training.pretraining.run import plan, run_pretraining
+    from storyteller.training.pretraining.planning import Plan
+    from storyteller.training.pretraining.run import run_pretraining
 
     view = JsonView(output) if as_json else PretrainingView()
     if dry_run:
-        view.tell(plan(request))
+        view.tell(Plan(request).in_words())
         return 0
     with view, interruptible() as interrupted:
         ended = run_pretraining(

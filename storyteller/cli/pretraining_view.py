@@ -8,7 +8,6 @@ from storyteller.cli.training_view import TrainingView, time_in_words
 from storyteller.text import display_line
 from storyteller.training.pretraining.events import (
     Exported,
-    GenreTokens,
     Measured,
     NetworkPlanned,
     Prepared,
@@ -42,8 +41,6 @@ class PretrainingView:
                 self._prepare(event)
             case Prepared():
                 self._view.say(_tokens_in_words(event))
-            case GenreTokens():
-                pass
             case NetworkPlanned():
                 self._view.say(_plan_in_words(event))
             case Measured():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _STRAIGHT: Final = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "\u00a0": " ", "\u200b": None, "\u00ad": None}
 )
+_LOST: Final = "\ufffd"  # a character that nobody can read any more
+_LOST_APOSTROPHE: Final = re.compile(f"(?<=[^\\W\\d_]){_LOST}(?=[^\\W\\d_])")
 _LINE_ENDS: Final = re.compile(r"[ \t]+\n")
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
 _GUTENBERG: Final = re.compile(
@@ -45,22 +47,26 @@ def cleaned(text: str, title: str, form: Form) -> tuple[str, str]:
         title: goes above it, but in a book; may be empty.
         form: `book`, without its edges; `prose` and `poem`, with their titles; `code`, as it is.
     """
-    if "\ufffd" in text:  # letters were lost before it came here
-        return "", ""
     if form == "code":
         code = text.rstrip() + "\n"
-        return (code, code) if _CODE[0] < len(code) <= _CODE[1] else ("", "")
+        return (code, code) if _CODE[0] < len(code) <= _CODE[1] and _LOST not in code else ("", "")
     plain = without_notices(tidy(text))
     if form == "poem" and not _POEM[0] <= len(plain) <= _POEM[1]:
         return "", ""
     whole = trimmed(plain) if form == "book" else _titled(plain, tidy(title))
-    return (whole if form == "poem" else without_contents(whole)), whole
+    kept = mended(whole if form == "poem" else without_contents(whole))
+    return ("", "") if _LOST in kept else (kept, whole)
 
 
 def tidy(text: str) -> str:
     """`text` with straight quotes, plain line ends, nothing at their ends and one blank line at a time."""
     plain = _LINE_ENDS.sub("\n", plain_newlines(text.translate(_STRAIGHT)))
     return _BLANK_LINES.sub("\n\n", plain).strip()
+
+
+def mended(text: str) -> str:
+    """`text` with an apostrophe for a character that was lost between two letters: in old verse it was one."""
+    return _LOST_APOSTROPHE.sub("'", text)
 
 
 def without_notices(text: str) -> str:

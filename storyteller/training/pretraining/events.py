@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from storyteller.training.events import Event
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Preparing(Event, frozen=True, kw_only=True, tag="preparing"):
     doing: str
 
 
-class GenreTokens(Event, frozen=True, kw_only=True, tag="genre"):
+class GenreTokens(msgspec.Struct, frozen=True, kw_only=True):
     """What there is of a genre."""
 
     genre: str
@@ -94,6 +96,4 @@ class Exported(Event, frozen=True, kw_only=True, tag="exported"):
     bits_per_byte: dict[str, float]
 
 
-PretrainingEvent: TypeAlias = (
-    "AnyEvent | Preparing | Prepared | GenreTokens | NetworkPlanned | Measured | Exported"
-)
+PretrainingEvent: TypeAlias = "AnyEvent | Preparing | Prepared | NetworkPlanned | Measured | Exported"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,9 +11,7 @@ import torch
 
 from storyteller.atomic import write_atomic
 from storyteller.engine.model_folder import model_hash
-from storyteller.engine.network.device import is_out_of_memory, place, set_threads
-from storyteller.engine.network.model_config import ModelConfig
-from storyteller.engine.network.weights import parameter_count
+from storyteller.engine.network.device import is_out_of_memory
 from storyteller.errors import StorytellerError, TrainingError
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes as launched
@@ -26,56 +23,30 @@ from storyteller.training.pretraining.events import (
     Exported,
     GenreTokens,
     Measured,
-    NetworkPlanned,
     Prepared,
 )
 from storyteller.training.pretraining.export import Record
 from storyteller.training.pretraining.loop import Progress, Run, load, measure, pretrain
 from storyteller.training.pretraining.network import (
-    can_compile,
     compile_network,
     make_network,
     read_weights,
-    start_of,
 )
-from storyteller.training.pretraining.preparation import Texts, prepare
+from storyteller.training.pretraining.planning import Plan
+from storyteller.training.pretraining.preparation import prepare
 from storyteller.training.pretraining.recipe import Recipe  # noqa: TC001 - msgspec reads the annotations
 from storyteller.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from storyteller.training.pretraining.events import PretrainingEvent
     from storyteller.training.pretraining.loop import Saved
     from storyteller.training.pretraining.network import Gpt2
-    from storyteller.training.pretraining.recipe import Shape
+    from storyteller.training.pretraining.planning import Request
     from storyteller.training.processes import Processes
 
-_LARGE: Final = 1_000_000_000
 _ALL: Final = 1 << 62  # tokens to measure on at the end
-
-
-@dataclass(frozen=True)
-class Request:
-    """A run that was asked for.
-
-    Attributes:
-        recipe: with what the command line changed.
-        data: the folder of its sources.
-        run: the folder of tokens, checkpoints and events.
-        out: where the model goes.
-        start: a model to go on from, with its shape and tokenizer in place of the recipe's.
-        save_every: steps from one checkpoint to the next; None: every two minutes.
-    """
-
-    recipe: Recipe
-    data: Path
-    run: Path
-    out: Path
-    start: Path | None = None
-    device: str = "auto"
-    save_every: int | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -107,51 +78,23 @@ def run_pretraining(
         TrainingError: it cannot begin, or ended without a result; a `Failed` event was told.
         CorpusError, ModelError, SettingsError: the texts, the start or the recipe cannot be used.
     """
-    working = _Working(request, tell)
-    exports.check_target(request.out)
-    processes, working.device = launched.join(working.device)
-    working.processes = processes
+    planned = Plan(request)
+    processes, planned.device = launched.join(planned.device)
     try:
+        working = _Working(planned, tell, processes)
         with working.folder.held() if processes.leads else contextlib.nullcontext():
             return working.run(interrupted, resume=resume, only_prepare=only_prepare)
     finally:
         launched.leave(processes)
 
 
-def plan(request: Request) -> NetworkPlanned:
-    """What a run would do, as far as it is known before the texts are read.
-
-    Raises:
-        as `run_pretraining`.
-    """
-    exports.check_target(request.out)
-    working = _Working(request, lambda _: None)
-    working.texts.key()  # are the sources there?
-    return working.plan()
-
-
 class _Working:
-    def __init__(self, request: Request, tell: Callable[[PretrainingEvent], None]) -> None:
-        self.request = request
-        self.folder = RunFolder(request.recipe.name, request.run)
-        self.processes: Processes = launched.Processes()
+    def __init__(self, planned: Plan, tell: Callable[[PretrainingEvent], None], processes: Processes) -> None:
+        self.planned = planned
+        self.request, self.recipe = planned.request, planned.recipe
+        self.folder = RunFolder(self.recipe.name, self.request.run)
+        self.processes = processes
         self._listener = tell
-        set_threads(0)
-        self.device = place(request.device, "auto", _LARGE).device
-        self.config, self.recipe = _resolved(request)
-        start = None if request.start is None else (request.start, self.config)
-        self.texts = Texts(self.recipe, request.data, start)
-
-    @property
-    def precision(self) -> torch.dtype:
-        """What products are computed in."""
-        wanted: torch.dtype = getattr(torch, self.recipe.training.dtype)
-        return torch.float32 if self.device.type == "mps" else wanted
-
-    @property
-    def compiles(self) -> bool:
-        """Whether the network is compiled."""
-        return self.recipe.training.compile and can_compile(self.device)
 
     def tell(self, event: PretrainingEvent) -> None:
         """To whoever started the run, and to its file, unless the disk has no room for it."""
@@ -188,16 +131,14 @@ class _Working:
 
     def _prepare(self) -> tuple[shards.Prepared, Prepared]:
         """The tokens: made by the first process, for which the others wait as long as it takes."""
-        folder, key = self.request.run / "tokens", self.texts.key()
-        reused = shards.open_prepared(folder, key) is not None
-        if self.processes.leads:
-            found = prepare(self.texts, folder, key, self.tell)
-        while not self.processes.leads:
-            opened = shards.open_prepared(folder, key)
-            if opened is not None:
-                found = opened
-                break
+        folder, key = self.request.run / "tokens", self.planned.texts.key()
+        found = shards.open_prepared(folder, key)
+        reused = found is not None
+        if found is None and self.processes.leads:
+            found = prepare(self.planned.texts, folder, key, self.tell)
+        while found is None:
             time.sleep(1.0)
+            found = shards.open_prepared(folder, key)
         said = _prepared(found, reused=reused)
         self.tell(said)
         return found, said
@@ -238,13 +179,15 @@ class _Working:
 
     def _network(self) -> Gpt2:
         recipe = self.recipe
-        network = make_network(recipe.model, self.config.vocab_size, self.precision, recipe.training.seed)
+        network = make_network(
+            recipe.model, self.planned.config.vocab_size, self.planned.precision, recipe.training.seed
+        )
         if self.request.start is not None:
-            read_weights(network, self.request.start, self.config)
-        network.to(self.device)
-        if self.device.type == "cuda":
+            read_weights(network, self.request.start, self.planned.config)
+        network.to(self.planned.device)
+        if self.planned.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
-        if self.compiles:
+        if self.planned.compiles:
             compile_network(network)
         return network
 
@@ -253,10 +196,10 @@ class _Working:
     ) -> Exported | Stopped:
         training = self.recipe.training
         windows = prepared.windows(self.recipe.model.context, training.seed)
-        self.tell(self.plan(windows.per_epoch))
-        for advice in filter(None, [launched.how_to_use_all(self.device)]):
+        self.tell(self.planned.in_words(windows.per_epoch))
+        for advice in filter(None, [launched.how_to_use_all(self.planned.device)]):
             self.tell(Said(message=advice))
-        micro_batch = min(training.micro_batch, training.tokens_per_step // self.recipe.model.context)
+        fresh = Progress(micro_batch=self.planned.micro_batch)
         run = Run(
             network=self._network(),
             training=training,
@@ -264,7 +207,7 @@ class _Working:
             held_out=prepared.held_out(),
             folder=self.folder.path,
             tell=self.tell,
-            progress=resumed.progress if resumed is not None else Progress(micro_batch=micro_batch),
+            progress=resumed.progress if resumed is not None else fresh,
             interrupted=interrupted,
             processes=self.processes,
             save_every=self.request.save_every,
@@ -309,60 +252,6 @@ class _Working:
         )
         self.tell(exported)
         return exported
-
-    def plan(self, per_epoch: int | None = None) -> NetworkPlanned:
-        """What is about to be done; `per_epoch` windows are an epoch, once that is known."""
-        recipe, training = self.recipe, self.recipe.training
-        epochs = 0.0
-        if per_epoch and training.tokens is not None:
-            epochs = training.tokens / (per_epoch * recipe.model.context)
-        return NetworkPlanned(
-            recipe=recipe.name,
-            start=None if self.request.start is None else str(self.request.start),
-            device=str(self.device),
-            dtype=str(self.precision).removeprefix("torch."),
-            compiled=self.compiles,
-            parameters=parameter_count(self.config),
-            width=recipe.model.width,
-            layers=recipe.model.layers,
-            heads=recipe.model.heads,
-            context=recipe.model.context,
-            vocabulary=self.config.vocab_size,
-            tokens_per_step=training.tokens_per_step,
-            micro_batch=training.micro_batch,
-            minutes=training.minutes,
-            tokens=training.tokens,
-            epochs=round(epochs, 2),
-        )
-
-
-def _resolved(request: Request) -> tuple[ModelConfig, Recipe]:
-    """The model's configuration, and the recipe with a start's shape in place of its own.
-
-    Raises:
-        ModelError: the start cannot be gone on from.
-        TrainingError: a step holds no whole number of the start's sequences.
-    """
-    recipe = request.recipe
-    if request.start is None:
-        return _config(recipe.model, recipe.tokenizer.vocabulary), recipe
-    shape, config = start_of(request.start)
-    if recipe.training.tokens_per_step % shape.context:
-        raise TrainingError(
-            f"training.tokens_per_step {recipe.training.tokens_per_step} does not divide by the {shape.context} tokens "
-            f"that {request.start} reads at once."
-        )
-    return config, msgspec.structs.replace(recipe, model=shape)
-
-
-def _config(shape: Shape, vocabulary: int) -> ModelConfig:
-    return ModelConfig(
-        vocab_size=vocabulary,
-        n_positions=shape.context,
-        n_embd=shape.width,
-        n_layer=shape.layers,
-        n_head=shape.heads,
-    )
 
 
 def _without_length(recipe: Recipe) -> Recipe:
