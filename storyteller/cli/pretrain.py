@@ -91,7 +91,7 @@ def pretrain(
     """Train a GPT-2 from nothing: clean the texts, train a tokenizer, train the network, write a plain model folder.
 
     What is prepared is not prepared again. Ctrl-C saves and stops, so that --resume goes on, for longer too if --minutes
-    or --tokens say so. Several GPUs: torchrun --nproc-per-node N -m storyteller pretrain …
+    or --tokens say so. Several GPUs: torchrun --nproc-per-node N -m -- storyteller pretrain …
     """
     chosen = changed(load_recipe(recipe), minutes=minutes, tokens=tokens, megabytes=megabytes, seed=seed)
     folder = run if run is not None else state_dir() / "pretraining" / chosen.name

@@ -70,7 +70,8 @@ def pretrain_tiny(
 ) -> Exported | Stopped | Prepared:
     """One whole run of `make_request`; what `run_pretraining` takes goes to it."""
     options = {name: given.pop(name) for name in ("interrupted", "resume", "only_prepare") if name in given}
-    return run_pretraining(make_request(data, run, **given), told or Told(), **options)
+    listener: Any = told or Told()  # it takes any event, whatever it was made for
+    return run_pretraining(make_request(data, run, **given), listener, **options)
 
 
 def weights_in(run: Path) -> bytes:

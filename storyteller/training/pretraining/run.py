@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from storyteller.training.pretraining.planning import Request
     from storyteller.training.processes import Processes
 
+# The dashes: torchrun takes --run for an option of its own.
+_LAUNCHED: Final = "-- storyteller pretrain"
 _ALL: Final = 1 << 62  # tokens to measure on at the end
 
 
@@ -79,7 +81,7 @@ def run_pretraining(
         CorpusError, ModelError, SettingsError: the texts, the start or the recipe cannot be used.
     """
     planned = Plan(request)
-    processes, planned.device = launched.join(planned.device)
+    processes, planned.device = launched.join(planned.device, _LAUNCHED)
     try:
         working = _Working(planned, tell, processes)
         with working.folder.held() if processes.leads else contextlib.nullcontext():
@@ -197,7 +199,7 @@ class _Working:
         training = self.recipe.training
         windows = prepared.windows(self.recipe.model.context, training.seed)
         self.tell(self.planned.in_words(windows.per_epoch))
-        for advice in filter(None, [launched.how_to_use_all(self.planned.device)]):
+        for advice in filter(None, [launched.how_to_use_all(self.planned.device, _LAUNCHED)]):
             self.tell(Said(message=advice))
         fresh = Progress(micro_batch=self.planned.micro_batch)
         run = Run(

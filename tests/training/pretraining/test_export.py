@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
-from transformers import GPT2LMHeadModel, GPT2TokenizerFast
 
 from storyteller.engine.model_folder import check_folder
 from storyteller.errors import TrainingError
 from storyteller.training.pretraining import export as exports
 from storyteller.training.pretraining.export import RECORD, Record, export, rounded_logits
-from storyteller.training.pretraining.network import make_network
+from storyteller.training.pretraining.network import as_published, make_network
 from tests.stubs.folders import names_in
 from tests.stubs.tiny_gpt2 import Room, takes_of
 from tests.stubs.tiny_pretraining import VOCABULARY, make_recipe, pretrain_tiny
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from storyteller.training.pretraining.network import Gpt2
 
+library: Any = transformers
 FILES = [
     "config.json", "merges.txt", "model.safetensors", "pretraining.json", "tokenizer.json", "tokenizer_config.json",
     "vocab.json",
@@ -54,8 +55,8 @@ def test_transformers_opens_it_and_its_logits_are_those_that_were_trained(
     undisturbed: Path, network: Gpt2, record: Record, tmp_path: Path
 ) -> None:
     export(tmp_path / "made", network, undisturbed / "tokens" / "tokenizer", 0, record)
-    theirs = GPT2LMHeadModel.from_pretrained(tmp_path / "made", dtype=torch.float32).eval()
-    tokenizer = GPT2TokenizerFast.from_pretrained(tmp_path / "made")
+    theirs = library.GPT2LMHeadModel.from_pretrained(tmp_path / "made", dtype=torch.float32).eval()
+    tokenizer = library.GPT2TokenizerFast.from_pretrained(tmp_path / "made")
     ids = torch.tensor(tokenizer("The keeper").input_ids[:16])
     with torch.no_grad():
         expected = theirs(ids[None]).logits[0]
@@ -112,18 +113,11 @@ def test_a_model_of_ours_is_written_over_and_what_lies_beside_it_stays(
 def test_a_model_that_says_something_else_is_not_put_in_its_place(
     undisturbed: Path, network: Gpt2, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = make_network(make_recipe().model, VOCABULARY, torch.float32, 4)
-    monkeypatch.setattr(exports, "as_published", lambda _: as_published_of(other))
-    as_published_of = _published
+    other = as_published(make_network(make_recipe().model, VOCABULARY, torch.float32, 4).state_dict())
+    monkeypatch.setattr(exports, "as_published", lambda _: other)
     with pytest.raises(TrainingError, match="does not say what was trained"):
         export(tmp_path / "out", network, undisturbed / "tokens" / "tokenizer", 0, record)
     assert names_in(tmp_path) == []
-
-
-def _published(network: Gpt2) -> dict[str, torch.Tensor]:
-    from storyteller.training.pretraining.network import as_published
-
-    return as_published(network.state_dict())
 
 
 def test_a_start_gives_its_weights_its_shape_and_its_tokenizer(

@@ -14,6 +14,7 @@ from storyteller.training.events import Checkpointed, Failed, Resumed, Said, Ste
 from storyteller.training.pretraining import loop
 from storyteller.training.pretraining.events import Exported, Measured
 from storyteller.training.pretraining.loop import schedule
+from storyteller.training.pretraining.network import loss_of, make_network
 from tests.stubs.folders import names_in
 from tests.stubs.tiny_pretraining import STEPS, TOKENS, make_recipe, pretrain_tiny, weights_in
 from tests.stubs.tiny_training import Told, fail_call
@@ -161,7 +162,7 @@ def test_where_memory_runs_out_fewer_sequences_are_read_at_once(
 def test_a_loss_that_is_no_number_ends_the_run_and_its_checkpoints_are_good(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
-    plain, count = loop.loss_of, [0]
+    plain, count = loss_of, [0]
 
     def broken(*given: Any) -> torch.Tensor:
         count[0] += 1
@@ -188,7 +189,7 @@ def test_by_the_clock_it_ends_when_the_time_is_over(
         clock[0] += 1.0
         return clock[0]
 
-    monkeypatch.setattr(loop.time, "monotonic", tick)
+    monkeypatch.setattr("storyteller.training.pretraining.loop.time.monotonic", tick)
     told = Told()
     ended = pretrain_tiny(data, tmp_path, told, tokens=None, minutes=0.5, decay=0.5, warm_up=0, save_every=99)
     assert isinstance(ended, Exported)
@@ -208,8 +209,6 @@ def test_the_rates_go_up_stay_and_come_down() -> None:
 
 
 def test_matrices_of_blocks_are_muon_s_and_everything_else_adamw_s() -> None:
-    from storyteller.training.pretraining.network import make_network
-
     recipe = make_recipe()
     network = make_network(recipe.model, 300, torch.float32, 1)
     optimisers = loop.make_optimisers(network, recipe.training)

@@ -62,8 +62,7 @@ def test_loss_and_gradients_are_transformers_(
     )
     loss = loss_of(network, ids)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-    loss.backward()
-    expected.backward()
+    torch.autograd.backward([loss, expected])
     slopes = dict(theirs.transformer.named_parameters())
     for name, parameter in network.named_parameters():
         slope = slopes[name].grad
@@ -84,7 +83,7 @@ def test_in_bfloat16_it_is_nearly_the_same_and_learns(network: Gpt2) -> None:
     plain = loss_of(network, ids).item()
     network.precision = torch.bfloat16
     loss = loss_of(network, ids)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(plain, rel=0.02)
     for name, parameter in network.named_parameters():
@@ -148,7 +147,7 @@ def test_compiled_it_is_the_same(network: Gpt2, monkeypatch: pytest.MonkeyPatch)
         pytest.skip("no C++ compiler is installed")
     ids = windows()
     plain = loss_of(network, ids)
-    plain.backward()
+    torch.autograd.backward(plain)
     slopes = {
         name: value.grad.clone() for name, value in network.named_parameters() if value.grad is not None
     }
@@ -156,7 +155,7 @@ def test_compiled_it_is_the_same(network: Gpt2, monkeypatch: pytest.MonkeyPatch)
     networks.compile_network(network)
     assert network.judged is not judge
     loss = loss_of(network, ids)
-    loss.backward()
+    torch.autograd.backward(loss)
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
     for name, value in network.named_parameters():
         assert value.grad is not None
