@@ -45,6 +45,7 @@ COMMANDS: Final = {
         "storyteller.cli.adapters", "list | show | use | remove | import | mix | merge | export adapters"
     ),
     "train": Command("storyteller.cli.train", "learn a genre from texts, as an adapter beside the model"),
+    "pretrain": Command("storyteller.cli.pretrain", "train a small model of your own from texts alone"),
     "genres": Command("storyteller.cli.genres", "list | add genres to write in"),
     "corpus": Command(
         "storyteller.cli.corpus", "add | list | show | clean | remove texts to learn a genre from"

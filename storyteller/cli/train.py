@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from storyteller.cli.engine import find_wanted, settings_with_notices
+from storyteller.cli.interruption import INTERRUPTED, interruptible
 from storyteller.cli.learned_from import kept_spans, manuscripts
 from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
 from storyteller.cli.sections import SectionedCommand
-from storyteller.cli.streams import notice, output
+from storyteller.cli.streams import output
 from storyteller.cli.training_view import JsonView, TrainingView
 from storyteller.config import changed
 from storyteller.errors import TrainingError
@@ -25,12 +24,8 @@ from storyteller.training.run_folder import RunFolder
 from storyteller.training.settings import Wanted, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import FrameType
-
     from storyteller.training.preparation import Request
 
-INTERRUPTED = 130
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _LEARNING = "Learning"
@@ -185,7 +180,7 @@ def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, restar
         for warning in plan.warnings if as_json else ():
             view.tell(Said(message=warning))
         return 0
-    with view, _interruptible() as interrupted:
+    with view, interruptible() as interrupted:
         ended = run_training(
             request,
             RunFolder(request.genre.name),
@@ -195,26 +190,6 @@ def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, restar
             restart=restart,
         )
     return INTERRUPTED if isinstance(ended, Stopped) else 0
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C, or a polite kill, once: asked for; twice: `KeyboardInterrupt`."""
-    asked = False
-
-    def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - what signal calls
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        notice("Saving and stopping after this step; once more ends at once.")
-
-    before = {which: signal.signal(which, ask) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
 
 
 def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from storyteller.training.events import AnyEvent
+    from storyteller.training.events import AnyEvent, Event
 
 
 class JsonView:
@@ -41,7 +41,7 @@ class JsonView:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def tell(self, event: AnyEvent) -> None:
+    def tell(self, event: Event) -> None:
         """Write `event`."""
         self._write(to_line(event).decode("utf-8"))
 
@@ -57,35 +57,35 @@ class TrainingView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
     def tell(self, event: AnyEvent) -> None:
         """Show `event`."""
         match event:
             case Planned():
-                self._say(_plan_in_words(event))
+                self.say(_plan_in_words(event))
             case Resumed():
-                self._say(f"Going on from step {event.step}.")
+                self.say(f"Going on from step {event.step}.")
             case Stepped():
                 self._step(event)
             case Evaluated():
-                self._say(self._measured(event))
+                self.say(self._measured(event))
             case Sampled():
-                self._say(f"  {display_line(event.prompt)} │{display_line(event.text)}\n")
+                self.say(f"  {display_line(event.prompt)} │{display_line(event.text)}\n")
             case Said():
                 notice(event.message)
             case Paused():
-                self._say("Paused." if event.paused else "Going on.")
+                self.say("Paused." if event.paused else "Going on.")
             case Checkpointed():
                 pass
             case Stopped():
-                self._close()
-                self._say(f"Stopped at step {event.step}; nothing is lost: add --resume to go on.")
+                self.close()
+                self.say(f"Stopped at step {event.step}; nothing is lost: add --resume to go on.")
             case Finished():
-                self._close()
-                self._say(_result_in_words(event))
+                self.close()
+                self.say(_result_in_words(event))
             case Failed():
-                self._close()
+                self.close()
 
     def _measured(self, event: Evaluated) -> str:
         if event.step == 0:
@@ -107,11 +107,12 @@ class TrainingView:
             total=event.steps,
             said=(
                 f"loss {event.loss:.3f}  rate {event.rate:.1e}  {event.tokens_per_s:,.0f} tokens/s  "
-                f"{event.memory_gb:.1f} GB  {_time(event.seconds_left)} left"
+                f"{event.memory_gb:.1f} GB  {time_in_words(event.seconds_left)} left"
             ),
         )
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line above the bar, or on standard output where there is none."""
         if self._bar is not None:
             self._bar.console.print(
                 display_line(text) if "\n" not in text else text, markup=False, highlight=False
@@ -119,7 +120,8 @@ class TrainingView:
         else:
             output(text + "\n")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -149,7 +151,7 @@ def _plan_in_words(plan: Planned) -> str:
         f"adapter   rank {plan.rank}, alpha {plan.alpha:g}, dropout {plan.dropout:g}: {plan.parameters:,} numbers learn",
         f"steps     {plan.steps} of {plan.batch} sequences of {plan.seq} tokens, rate {plan.rate:g}",
         f"epochs    {plan.epochs:g}",
-        f"estimate  {_time(plan.seconds)}, {plan.memory_gb:.1f} GB",
+        f"estimate  {time_in_words(plan.seconds)}, {plan.memory_gb:.1f} GB",
     ]
     return "\n".join([*lines, *(f"Warning: {display_line(warning)}" for warning in plan.warnings)])
 
@@ -158,13 +160,14 @@ def _result_in_words(event: Finished) -> str:
     change = event.perplexity / event.base_perplexity - 1
     return (
         f"{event.adapter} {event.version}: perplexity {event.base_perplexity:.2f} → {event.perplexity:.2f} ({change:+.1%}) "
-        f"at step {event.step}, {_time(event.seconds)}; {event.reason}.\n"
+        f"at step {event.step}, {time_in_words(event.seconds)}; {event.reason}.\n"
         f"Saved, loaded again, the same; in {display_line(event.path)}\n"
         f"Write with it: storyteller --genre {event.adapter}"
     )
 
 
-def _time(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
+    """`seconds` as hours, minutes and seconds, as far as they matter."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (

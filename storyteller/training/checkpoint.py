@@ -10,7 +10,7 @@ import hashlib
 import re
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 from safetensors import SafetensorError
@@ -21,13 +21,16 @@ from storyteller.training.adapters.layout import save_synced
 from storyteller.training.adapters.publish import write_synced
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
 
+T = TypeVar("T")
+
 _NAME: Final = re.compile(r"step-(\d{1,9})\Z")
 _SEAL: Final = "COMPLETE.json"
+_TENSORS: Final = ".safetensors"
 _KEPT: Final = 2  # checkpoints: the newest, and one in case it is damaged
 
 
@@ -74,8 +77,19 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises:
         OSError: it could not be written; the ones before are as they were.
     """
-    target = folder / f"step-{checkpoint.progress.step}"
-    if _load(target) is not None:  # never taken apart to be written again: the disk may be full by now
+    return save_step(folder, checkpoint.progress.step, checkpoint.progress, _files(checkpoint))
+
+
+def save_step(
+    folder: Path, step: int, progress: msgspec.Struct, files: Mapping[str, dict[str, Tensor]]
+) -> Path:
+    """As `save`, for any run: `files` go to NAME.safetensors, `progress` beside them.
+
+    Raises:
+        OSError: as `save`.
+    """
+    target = folder / f"step-{step}"
+    if _sealed(target) is not None:  # never taken apart to be written again: the disk may be full by now
         return target
     aside = target.with_suffix(".tmp")
     for stale in (aside, target):
@@ -83,9 +97,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
             shutil.rmtree(stale)
     try:
         aside.mkdir(parents=True)
-        for name, tensors in _files(checkpoint):
-            save_synced(tensors, aside / name)
-        write_synced(aside / "progress.json", msgspec.json.encode(checkpoint.progress))
+        for name, tensors in files.items():
+            save_synced(tensors, aside / f"{name}{_TENSORS}")
+        write_synced(aside / "progress.json", msgspec.json.encode(progress))
         write_synced(aside / _SEAL, msgspec.json.encode(_seal(aside)))
         sync_directory(aside)
         aside.rename(target)
@@ -93,17 +107,25 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     except OSError:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    _remove_all_but(folder, _up_to(folder, checkpoint.progress.step)[:_KEPT])
+    _remove_all_but(folder, _up_to(folder, step)[:_KEPT])
     return target
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is whole, and the names of newer ones that are not."""
+    return newest_step(folder, _checkpoint)
+
+
+def newest_step(
+    folder: Path, make: Callable[[bytes, dict[str, dict[str, Tensor]]], T]
+) -> tuple[T | None, list[str]]:
+    """As `load_newest`, for any run: `make` gets what `save_step` wrote; a ValueError or KeyError of its counts as damage."""
     damaged: list[str] = []
     for path in _by_age(folder):
-        checkpoint = _load(path)
-        if checkpoint is not None:
-            return checkpoint, damaged
+        parts = _sealed(path)
+        if parts is not None:
+            with contextlib.suppress(ValueError, KeyError):
+                return make(*parts), damaged
         damaged.append(path.name)
     return None, damaged
 
@@ -130,34 +152,46 @@ def _up_to(folder: Path, step: int) -> list[Path]:
     return [path for path in _by_age(folder) if int(path.name.removeprefix("step-")) <= step]
 
 
-def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    yield "adapter.safetensors", checkpoint.adapter
-    yield "best.safetensors", checkpoint.best
-    yield "optimiser.safetensors", checkpoint.optimiser
+def _files(checkpoint: Checkpoint) -> dict[str, dict[str, Tensor]]:
+    return {
+        "adapter": checkpoint.adapter,
+        "best": checkpoint.best,
+        "optimiser": checkpoint.optimiser,
+    }
+
+
+def _checkpoint(progress: bytes, files: dict[str, dict[str, Tensor]]) -> Checkpoint:
+    return Checkpoint(
+        msgspec.json.decode(progress, type=Progress), files["adapter"], files["best"], files["optimiser"]
+    )
 
 
 def _seal(folder: Path) -> dict[str, tuple[int, str]]:
-    return {path.name: _size_and_hash(path) for path in sorted(folder.iterdir()) if path.name != _SEAL}
+    return {path.name: size_and_hash(path) for path in sorted(folder.iterdir()) if path.name != _SEAL}
 
 
-def _size_and_hash(path: Path) -> tuple[int, str]:
+def size_and_hash(path: Path) -> tuple[int, str]:
+    """A file's length in bytes, and its sha256.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return path.stat().st_size, digest
 
 
-def _load(folder: Path) -> Checkpoint | None:
+def _sealed(folder: Path) -> tuple[bytes, dict[str, dict[str, Tensor]]] | None:
+    """What is in a checkpoint that is as its seal says."""
     try:
         sealed = msgspec.json.decode((folder / _SEAL).read_bytes(), type=dict[str, tuple[int, str]])
         if sealed != _seal(folder):
             return None
-        progress = msgspec.json.decode((folder / "progress.json").read_bytes(), type=Progress)
-        adapter, best, optimiser = (
-            load_file(folder / f"{name}.safetensors") for name in ("adapter", "best", "optimiser")
-        )
+        progress = (folder / "progress.json").read_bytes()
+        names = [name.removesuffix(_TENSORS) for name in sealed if name.endswith(_TENSORS)]
+        return progress, {name: load_file(folder / f"{name}{_TENSORS}") for name in names}
     except (OSError, ValueError, SafetensorError):
         return None
-    return Checkpoint(progress, adapter, best, optimiser)
 
 
 def _by_age(folder: Path) -> Iterator[Path]:

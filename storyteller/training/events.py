@@ -155,7 +155,7 @@ _DECODER: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _ENCODER = msgspec.json.Encoder()
 
 
-def to_line(event: AnyEvent) -> bytes:
+def to_line(event: Event) -> bytes:
     """One line of JSON, its end included."""
     return _ENCODER.encode(event) + b"\n"
 

@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from storyteller.training.data import IGNORED
 from storyteller.training.dropping import add_dropped
+from storyteller.training.head_loss import head_loss
 from storyteller.training.operators import Frozen, adapted
 from storyteller.training.operators import attention as attention_on_processor
 
@@ -61,8 +61,7 @@ class Learner:
     def loss(self, ids: Tensor, targets: Tensor) -> Tensor:
         """The sum of nats of `targets` (b, t), `IGNORED` ones not counted, after `ids` (b, t); float32 scalar."""
         hidden = self.hidden(ids)
-        total: Tensor = _ChunkedLoss.apply(hidden.flatten(0, 1), self.head, targets.flatten())  # type: ignore[no-untyped-call]
-        return total
+        return head_loss(hidden.flatten(0, 1), self.head, targets.flatten(), _ROWS)
 
     def hidden(self, ids: Tensor) -> Tensor:
         """(b, t, d) after the final norm."""
@@ -139,33 +138,3 @@ def _linear(part: Any, x: Tensor, before: Callable[[Tensor], Tensor] | None = No
         lower = dropped @ part.lora_A[name].weight.t().to(x.dtype)
         y = torch.addmm(y, lower, part.lora_B[name].weight.t().to(x.dtype), alpha=part.scaling[name])
     return y.view(*x.shape[:-1], y.shape[-1])
-
-
-class _ChunkedLoss(torch.autograd.Function):
-    """Cross entropy of rows (n, d) against a frozen head (vocab, d), some rows' logits at a time; the gradient at once."""
-
-    @staticmethod
-    def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-        """The sum of nats over targets that count."""
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        wants_gradient = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden) if wants_gradient else None
-        for start in range(0, len(hidden), _ROWS):
-            rows, aims = hidden[start : start + _ROWS], targets[start : start + _ROWS]
-            logprobs = torch.log_softmax((rows @ head.t()).float(), dim=-1)
-            counted = aims != IGNORED
-            places = aims.clamp(min=0)[:, None]
-            total -= (logprobs.gather(1, places)[:, 0] * counted).sum()
-            if gradient is not None:
-                slope = logprobs.exp_()
-                slope.scatter_add_(1, places, -torch.ones_like(slope[:, :1]))
-                slope *= counted[:, None]
-                gradient[start : start + _ROWS] = slope.to(hidden.dtype) @ head
-        ctx.save_for_backward(gradient)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, None, None]:
-        """The gradient of `hidden`."""
-        (gradient,) = ctx.saved_tensors
-        return gradient * above.to(gradient.dtype), None, None

@@ -1,4 +1,4 @@
-"""Several processes that train one adapter: what torchrun or accelerate launch started, or just this one."""
+"""Several processes that train one model: what torchrun or accelerate launch started, or just this one."""
 
 from __future__ import annotations
 
@@ -75,8 +75,10 @@ class Processes:
         return "cuda" if distributed.get_backend() == "nccl" else "cpu"
 
 
-def join(device: torch.device) -> tuple[Processes, torch.device]:
-    """This process among those of its launcher, and its own device.
+def join(
+    device: torch.device, command: str = "storyteller train --genre GENRE"
+) -> tuple[Processes, torch.device]:
+    """This process among those of its launcher, and its own device; `command` is what it launched, for a message.
 
     Raises:
         TrainingError: the launcher's variables make no sense.
@@ -88,8 +90,7 @@ def join(device: torch.device) -> tuple[Processes, torch.device]:
         local = int(os.environ.get("LOCAL_RANK", rank))
     except (KeyError, ValueError) as error:
         raise TrainingError(
-            f"The launcher's variables make no sense ({error}). Start with: torchrun --nproc-per-node N -m storyteller "
-            "train --genre GENRE"
+            f"The launcher's variables make no sense ({error}). Start with: torchrun --nproc-per-node N -m {command}"
         ) from error
     if device.type == "cuda":
         device = torch.device("cuda", local)
@@ -104,9 +105,9 @@ def leave(processes: Processes) -> None:
         distributed.destroy_process_group()
 
 
-def how_to_use_all(device: torch.device) -> str | None:
-    """A sentence where several GPUs are here and one process is using one of them."""
+def how_to_use_all(device: torch.device, command: str = "storyteller train") -> str | None:
+    """A sentence where several GPUs are here and one process, of `command`, is using one of them."""
     if device.type == "cuda" and torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
         count = torch.cuda.device_count()
-        return f"{count} GPUs are here and one is used. All: torchrun --nproc-per-node {count} -m storyteller train …"
+        return f"{count} GPUs are here and one is used. All: torchrun --nproc-per-node {count} -m {command} …"
     return None

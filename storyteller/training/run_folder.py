@@ -26,13 +26,13 @@ Wish = Literal["go", "pause", "stop"]
 
 
 class RunFolder:
-    """The folder of one genre's run."""
+    """The folder of one genre's run, or of a model's own at `path`."""
 
-    def __init__(self, genre: str) -> None:
+    def __init__(self, genre: str, path: Path | None = None) -> None:
         """Raises SettingsError where `genre` cannot be a folder's name."""
         check_name(genre)
         self.genre = genre
-        self.path = state_dir() / "training" / genre
+        self.path = state_dir() / "training" / genre if path is None else path
 
     @property
     def events(self) -> Path:

@@ -10,7 +10,6 @@ from torch.nn import functional
 
 from storyteller.training.base import open_learner, trainable
 from storyteller.training.data import IGNORED
-from storyteller.training.network import _ROWS, _ChunkedLoss
 from storyteller.training.settings import Wanted, resolved
 from tests.stubs.tiny_gpt2 import VOCAB, write_model
 
@@ -149,20 +148,6 @@ def test_recomputing_drops_the_same(tmp_path: Path) -> None:
         slopes.append(gradients(learner, learner.loss(whole[:, :-1], whole[:, 1:])))
     for name, slope in slopes[0].items():
         assert torch.allclose(slope, slopes[1][name], rtol=1e-4, atol=1e-5), name
-
-
-@pytest.mark.parametrize("rows", [1, _ROWS - 1, _ROWS, _ROWS + 1, 2 * _ROWS + 77])
-def test_the_loss_in_chunks_is_cross_entropy(rows: int) -> None:
-    generator = torch.Generator().manual_seed(rows)
-    hidden = torch.randn(rows, 8, generator=generator).requires_grad_()
-    head = torch.randn(50, 8, generator=generator)
-    targets = torch.randint(50, (rows,), generator=generator)
-    targets[::5] = IGNORED
-    ours: Tensor = _ChunkedLoss.apply(hidden, head, targets)  # type: ignore[no-untyped-call]
-    plain = functional.cross_entropy(hidden @ head.t(), targets, ignore_index=IGNORED, reduction="sum")
-    assert ours.item() == pytest.approx(plain.item(), rel=1e-5, abs=1e-6)
-    slope, expected = (torch.autograd.grad(loss / 7, hidden)[0] for loss in (ours, plain))
-    assert torch.allclose(slope, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_fresh_learner_is_the_base_and_only_low_rank_products_learn(tmp_path: Path) -> None:

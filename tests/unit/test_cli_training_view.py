@@ -88,4 +88,4 @@ def test_json_is_what_the_file_gets(capsys: pytest.CaptureFixture[str]) -> None:
     [(0.2, "0 s"), (59.4, "59 s"), (61, "1 min 01 s"), (3599.9, "1 h 00 min"), (90_000, "25 h 00 min")],
 )
 def test_times_are_short(seconds: float, words: str) -> None:
-    assert training_view._time(seconds) == words
+    assert training_view.time_in_words(seconds) == words
