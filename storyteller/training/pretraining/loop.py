@@ -120,14 +120,8 @@ def pretrain(run: Run, resumed: Saved | None = None) -> None:
         pace = schedule(training, progress.step, done)
         for group, peak in peaks:
             group["lr"] = peak * pace
-        loss = _gradients(run)
-        norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), training.clip)
+        loss, norm = _step(run, optimisers)
         health.mul_(0).add_(loss + norm)
-        for optimiser in optimisers.values():
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        progress.step += 1
-        progress.tokens += training.tokens_per_step
         now = time.monotonic()
         progress.seconds = before + now - began
         if progress.step % look_every == 0:
@@ -212,6 +206,18 @@ def _share(run: Run) -> float:
     return progress.seconds / (60 * (training.minutes or 1.0))
 
 
+def _step(run: Run, optimisers: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """One step of all optimisers: the loss before it, nats a token, and the gradient's length before it was clipped."""
+    loss = _gradients(run)
+    norm = torch.nn.utils.clip_grad_norm_(run.network.parameters(), run.training.clip)
+    for optimiser in optimisers.values():
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+    run.progress.step += 1
+    run.progress.tokens += run.training.tokens_per_step
+    return loss, norm
+
+
 def _gradients(run: Run) -> Tensor:
     """Leave the gradient of this step's mean loss in the network; halves the sequences at once until they fit.
 
@@ -227,7 +233,10 @@ def _gradients(run: Run) -> Tensor:
             total = torch.zeros((), device=run.device)
             for start in range(mine.start, mine.stop, progress.micro_batch):
                 count = min(progress.micro_batch, mine.stop - start)
-                windows = run.windows.batch(first + start, count).to(run.device, non_blocking=True)
+                windows = run.windows.batch(first + start, count)
+                if run.device.type == "cuda":
+                    windows = windows.pin_memory()  # so that the copy waits for nothing
+                windows = windows.to(run.device, non_blocking=True)
                 loss = loss_of(run.network, windows) / run.training.tokens_per_step
                 torch.autograd.backward(loss)
                 total += loss.detach()

@@ -110,10 +110,12 @@ class _Working:
         self, interrupted: Callable[[], bool], *, resume: bool, only_prepare: bool
     ) -> Exported | Stopped | Prepared:
         try:
-            prepared, said = self._prepare()
+            key = self.planned.texts.key()
+            # Before the texts are read, which takes minutes, and before other texts take these ones' place.
+            resumed = None if only_prepare else self._checkpoint(key, resume=resume)
+            prepared, said = self._prepare(key)
             if only_prepare:
                 return said
-            resumed = self._checkpoint(prepared.manifest.key, resume=resume)
             self.processes.wait()
             return self._train(prepared, resumed, interrupted)
         except StorytellerError as error:
@@ -131,9 +133,9 @@ class _Working:
             self.tell(Failed(message=message))
             raise TrainingError(message) from error
 
-    def _prepare(self) -> tuple[shards.Prepared, Prepared]:
+    def _prepare(self, key: str) -> tuple[shards.Prepared, Prepared]:
         """The tokens: made by the first process, for which the others wait as long as it takes."""
-        folder, key = self.request.run / "tokens", self.planned.texts.key()
+        folder = self.request.run / "tokens"
         found = shards.open_prepared(folder, key)
         reused = found is not None
         if found is None and self.processes.leads:
@@ -155,6 +157,7 @@ class _Working:
                     raise TrainingError(
                         f"An unfinished run is in {folder}. Go on with --resume, or name another --run."
                     )
+                self.folder.events.unlink(missing_ok=True)
                 write_atomic(self.folder.settings, msgspec.json.encode(asked), mode=0o600)
             return None
         try:

@@ -58,6 +58,8 @@ def test_one_command_makes_a_model_that_writes(recipe: Path, tmp_path: Path, und
     assert again.code == 0, again.err
     assert "prepared before" in again.out
     assert "Preparing" not in again.out
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert events.count('"exported"') == 1  # a run's own, not those of the one before
 
 
 def test_events_as_json_and_a_home_of_its_own(recipe: Path) -> None:

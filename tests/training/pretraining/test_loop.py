@@ -84,6 +84,9 @@ def test_stopped_in_the_middle_it_saves_and_goes_on(data: Path, tmp_path: Path, 
     assert not (tmp_path / "model").exists()
     with pytest.raises(TrainingError, match="--resume"):
         pretrain_tiny(data, tmp_path)
+    for other in ({"seed": 9}, {"recipe": make_recipe(rate=1.0)}):
+        with pytest.raises(TrainingError, match="another recipe"):
+            pretrain_tiny(data, tmp_path, resume=True, **other)
     pretrain_tiny(data, tmp_path, resume=True)
     assert weights_in(tmp_path) == weights_in(undisturbed)
 
