@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from storyteller.config import load_settings
 from storyteller.errors import CorpusError
 from storyteller.feedback.consent import allowed_by_generation, refusals_in
-from storyteller.feedback.datasets import export
+from storyteller.feedback.datasets import enough, export, prepare
 from storyteller.feedback.history import read_history
 from storyteller.feedback.log import FeedbackLog
 
@@ -17,13 +17,19 @@ if TYPE_CHECKING:
     from storyteller.genres import Genre
 
 
-def kept_spans(genre: Genre) -> DataSet:
-    """What was accepted as this genre and still stands, recorded as a data set, so that a purge finds it.
+def kept_spans(genre: Genre, *, record: bool) -> DataSet:
+    """What was accepted as this genre and still stands.
+
+    Args:
+        genre: what it was written as.
+        record: put it down as a data set, so that a purge finds what was made of it; else nothing is written.
 
     Raises:
         TooLittleFeedback: there is not enough yet.
         LibraryError: the log cannot be read.
     """
+    if not record:
+        return enough(prepare(_open_log(), "sft", genre=genre.name))
     dataset, _ = export(_open_log(), "sft", genre=genre.name)
     return dataset
 

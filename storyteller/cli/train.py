@@ -154,7 +154,7 @@ def train(
     found = find_wanted(base, settings)
     own = manuscripts(kind) if include_manuscripts else ()
     corpus = load_corpus(kind, (*(data or sources(kind)), *own))
-    kept = kept_spans(kind) if from_feedback else None
+    kept = kept_spans(kind, record=not dry_run) if from_feedback else None
     from storyteller.training.preparation import Request
 
     request = Request(

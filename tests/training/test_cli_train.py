@@ -10,6 +10,7 @@ import pytest
 from storyteller.engine.catalogue import find_adapters
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.command import Ended, in_process
+from tests.stubs.feedback_story import Story, agreed_log, every_file
 from tests.stubs.tiny_training import GENRE, verses
 
 if TYPE_CHECKING:
@@ -69,6 +70,16 @@ def test_a_dry_run_needs_nothing_but_a_genre() -> None:
     assert plan["documents"] >= 20
     assert plan["held_out_documents"] >= 1
     assert plan["steps"] >= 20
+
+
+def test_a_dry_run_from_feedback_records_nothing(words: list[str], home: Path) -> None:
+    story = Story(agreed_log())
+    for number in range(60):
+        story.kept(f"a span of words number {number}", genre=GENRE, prompt=f"Before {number}")
+    before = every_file(home)
+    ended = train(*words, "--from-feedback", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert every_file(home) == before
 
 
 @pytest.mark.parametrize(

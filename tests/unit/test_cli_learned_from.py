@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from storyteller import paths
 from storyteller.cli.learned_from import kept_spans, manuscripts
 from storyteller.errors import CorpusError
 from storyteller.feedback.consent import Scope
@@ -18,7 +19,9 @@ POETRY = find_genre("poetry")
 
 def test_too_little_feedback_is_said(home: Path) -> None:
     with pytest.raises(TooLittleFeedback, match="of 50"):
-        kept_spans(POETRY)
+        kept_spans(POETRY, record=True)
+    with pytest.raises(TooLittleFeedback, match="of 50"):
+        kept_spans(POETRY, record=False)
 
 
 def test_manuscripts_are_those_of_the_genre_that_are_there_and_allowed(home: Path, tmp_path: Path) -> None:
@@ -38,16 +41,32 @@ def test_no_manuscript_at_all_is_said(home: Path) -> None:
         manuscripts(POETRY)
 
 
-def test_kept_spans_are_recorded_as_a_data_set_so_that_a_purge_finds_what_was_made_of_it() -> None:
+def write_kept_spans() -> None:
     story = Story(agreed_log())
     for number in range(60):
         story.kept(f"a span of words number {number}", genre="poetry", prompt=f"Before {number}")
-    dataset = kept_spans(POETRY)
-    assert dataset.counts["rows"] >= 50
-    assert read_examples(dataset.data, list_of_bytes, eos=0, model_hash="abc123")
+
+
+def recorded_hashes() -> list[str]:
     with FeedbackLog().reading() as connection:
         assert connection is not None
-        assert [row["hash"] for row in connection.execute("SELECT hash FROM dataset")] == [dataset.hash]
+        return [row["hash"] for row in connection.execute("SELECT hash FROM dataset")]
+
+
+def test_kept_spans_are_recorded_as_a_data_set_so_that_a_purge_finds_what_was_made_of_it() -> None:
+    write_kept_spans()
+    dataset = kept_spans(POETRY, record=True)
+    assert dataset.counts["rows"] >= 50
+    assert read_examples(dataset.data, list_of_bytes, eos=0, model_hash="abc123")
+    assert recorded_hashes() == [dataset.hash]
+
+
+def test_a_look_at_kept_spans_writes_nothing() -> None:
+    write_kept_spans()
+    looked_at = kept_spans(POETRY, record=False)
+    assert recorded_hashes() == []
+    assert not paths.datasets_dir().exists()
+    assert kept_spans(POETRY, record=True) == looked_at
 
 
 def list_of_bytes(text: str) -> list[int]:
