@@ -90,9 +90,8 @@ class Preparation:
         self.tokens: Tokens = load_tokens(
             request.found.path, vocab_size=self.config.vocab_size, eos=self.config.eos
         )
-        texts = [_whole(document) for document in request.documents]
         self.pieces: Pieces = tokenise(
-            texts, self.tokens.encode, self.tokens.eos, whole=request.genre.end_documents
+            request.documents, self.tokens.encode, self.tokens.eos, whole=request.genre.end_documents
         )
         self.settings = resolved(
             request.wanted,
@@ -162,13 +161,6 @@ class Preparation:
             memory_gb=memory_gb,
             warnings=(*self.request.warnings, *self.notes),
         )
-
-
-def _whole(document: Document) -> Document:
-    """A piece as it stands on a page: its title above it, where it has one."""
-    if not document.title or document.text.startswith(document.title):
-        return document
-    return msgspec.structs.replace(document, text=f"{document.title}\n\n{document.text}")
 
 
 def _widths(config: ModelConfig) -> int:
