@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from storyteller.cli.engine import find_wanted, settings_with_notices
-from storyteller.cli.learned_from import kept_spans, manuscripts
+from storyteller.cli.learned_from import Manuscripts, kept_spans, manuscripts
 from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.streams import notice, output
@@ -99,7 +99,10 @@ def train(
     ] = False,
     include_manuscripts: Annotated[
         bool,
-        typer.Option("--include-manuscripts", help="Learn from your own manuscripts of this genre, too."),
+        typer.Option(
+            "--include-manuscripts",
+            help="Learn from what you wrote yourself in your manuscripts of this genre, too.",
+        ),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on with the genre's unfinished run.")
@@ -152,8 +155,9 @@ def train(
         check_name(name)
     chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     found = find_wanted(base, settings)
-    own = manuscripts(kind) if include_manuscripts else ()
-    corpus = load_corpus(kind, (*(data or sources(kind)), *own))
+    own = manuscripts(kind) if include_manuscripts else Manuscripts()
+    named = data or sources(kind)
+    corpus = load_corpus(kind, (*named, *own.paths), instead=own.own)
     kept = kept_spans(kind, record=not dry_run) if from_feedback else None
     from storyteller.training.preparation import Request
 
@@ -166,7 +170,7 @@ def train(
         device=chosen.device,
         dtype=chosen.dtype,
         threads=chosen.threads,
-        warnings=corpus.report.warnings,
+        warnings=(*own.remarks, *corpus.report.warnings),
         kept_spans=b"" if kept is None else kept.data,
         datasets=() if kept is None else (kept.hash,),
         save_every=save_every,

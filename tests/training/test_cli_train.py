@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storyteller.engine.catalogue import find_adapters
+from storyteller.feedback.keeping import keep_provenance
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.command import Ended, in_process
 from tests.stubs.feedback_story import Story, agreed_log, every_file
@@ -80,6 +81,19 @@ def test_a_dry_run_from_feedback_records_nothing(words: list[str], home: Path) -
     ended = train(*words, "--from-feedback", "--dry-run")
     assert ended.code == 0, ended.err
     assert every_file(home) == before
+
+
+def test_a_dry_run_says_how_much_of_the_manuscripts_is_left_out(words: list[str], tmp_path: Path) -> None:
+    log = agreed_log()
+    novel = tmp_path / "novel.md"
+    text = "The sea and the moon. The house of the keeper. The night."
+    novel.write_text(text)
+    Story(log).offer("x", document=str(novel), genre=GENRE)
+    assert keep_provenance(log, str(novel), GENRE, text, "21m25a11m")
+    ended = train(*words, "--include-manuscripts", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "20 characters of your manuscripts are left out" in " ".join(ended.out.split())
+    assert "learned whole" not in ended.out
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from storyteller.cli.learned_from import kept_spans, manuscripts
 from storyteller.errors import CorpusError
 from storyteller.feedback.consent import Scope
 from storyteller.feedback.datasets import TooLittleFeedback
+from storyteller.feedback.keeping import keep_provenance
 from storyteller.feedback.log import FeedbackLog
 from storyteller.genres import find_genre
+from storyteller.training.corpus.load import load_corpus
 from storyteller.training.examples import read_examples
 from tests.stubs.feedback_story import Story, agreed_log
 
@@ -33,7 +35,29 @@ def test_manuscripts_are_those_of_the_genre_that_are_there_and_allowed(home: Pat
     for path, genre in ((here, "poetry"), (elsewhere, "stories"), (gone, "poetry"), (private, "poetry")):
         story.offer("x", document=str(path), genre=genre)
     log.set_consent(Scope.of_document(str(private)), on=False)
-    assert manuscripts(POETRY) == (here,)
+    found = manuscripts(POETRY)
+    assert (found.paths, found.own, found.left_out) == ((here,), {}, 0)
+    assert "One manuscript is learned whole" in " ".join(found.remarks)
+
+
+def test_what_the_model_wrote_is_left_out_of_a_manuscript_where_that_is_known(
+    home: Path, tmp_path: Path
+) -> None:
+    log = agreed_log()
+    known, changed = tmp_path / "known.md", tmp_path / "changed.md"
+    text = "I wrote this. The model did. I changed that, though.\n"
+    story = Story(log)
+    for path in (known, changed):
+        path.write_text(text)
+        story.offer("x", document=str(path), genre="poetry")
+        assert keep_provenance(log, str(path), "poetry", text, "13m15a24e1m")
+    changed.write_text(text + "And this came from elsewhere.\n")  # so that no span is sure any more
+    found = manuscripts(POETRY)
+    assert found.own == {str(known): "I wrote this. I changed that, though.\n"}
+    assert found.left_out == len("Themodeldid.")
+    assert [remark.split(" ")[0] for remark in found.remarks] == ["12", "One"]
+    corpus = load_corpus(POETRY, found.paths, instead=found.own)
+    assert [document.text.count("The model did.") for document in corpus.documents] == [1, 0]
 
 
 def test_no_manuscript_at_all_is_said(home: Path) -> None:
