@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from storyteller.cli.engine import find_wanted, settings_with_notices
+from storyteller.cli.fetch_texts import texts_at
 from storyteller.cli.learned_from import Manuscripts, kept_spans, manuscripts
 from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
 from storyteller.cli.sections import SectionedCommand
@@ -43,8 +44,14 @@ def train(
     genre: Annotated[str, typer.Option(metavar="NAME", help="The genre; see `storyteller genres list`.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Files or folders to learn from, instead of the genre's. Repeat."),
+        typer.Option(
+            metavar="PATH|OWNER/NAME",
+            help="Files, folders or data sets to learn from, instead of the genre's. Repeat.",
+        ),
     ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Fetch data sets that --data names from the Hugging Face hub.")
+    ] = False,
     base: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to learn beside.")
     ] = None,
@@ -156,7 +163,7 @@ def train(
     chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     found = find_wanted(base, settings)
     own = manuscripts(kind) if include_manuscripts else Manuscripts()
-    named = data or sources(kind)
+    named = texts_at(data or sources(kind), online=online)
     corpus = load_corpus(kind, (*named, *own.paths), instead=own.own)
     kept = kept_spans(kind, record=not dry_run) if from_feedback else None
     from storyteller.training.preparation import Request
