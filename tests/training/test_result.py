@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from storyteller.engine.network.model import Network
+    from storyteller.training.loop import Run
+
 pytestmark = pytest.mark.usefixtures("quick")
 
 
@@ -93,6 +96,28 @@ def test_its_perplexity_is_that_of_the_published_adapter(model: Path) -> None:
     assert told.of(Evaluated)[ended.step].best  # measured after every step
     with torch.inference_mode():
         assert engine_perplexity(model, Path(ended.path)) == pytest.approx(ended.perplexity, rel=1e-4)
+
+
+def test_the_base_that_learned_is_let_go_before_its_weights_are_read_again(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    runs: list[Run] = []
+    original, read = result._trained_logits, result.read_network
+
+    def trained_logits(run: Run, probe: Tensor) -> Tensor:
+        runs.append(run)
+        return original(run, probe)
+
+    def read_network(*given: Any) -> Network:
+        held.extend(not weights.is_meta for weights in runs[0].learner.model.parameters())
+        return read(*given)
+
+    monkeypatch.setattr(result, "_trained_logits", trained_logits)
+    monkeypatch.setattr(result, "read_network", read_network)
+    trained(model)
+    assert held
+    assert not any(held)
 
 
 def test_the_card_says_what_was_done(model: Path) -> None:
