@@ -14,6 +14,7 @@ from storyteller.engine.catalogue import find_adapters, model_hash
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.model_config import load_config
+from storyteller.engine.network.weights import read_network
 from storyteller.errors import TrainingError
 from storyteller.paths import adapters_dir
 from storyteller.training import result
@@ -103,18 +104,18 @@ def test_the_base_that_learned_is_let_go_before_its_weights_are_read_again(
 ) -> None:
     held: list[bool] = []
     runs: list[Run] = []
-    original, read = result._trained_logits, result.read_network
+    original = result._trained_logits
 
     def trained_logits(run: Run, probe: Tensor) -> Tensor:
         runs.append(run)
         return original(run, probe)
 
-    def read_network(*given: Any) -> Network:
+    def read(*given: Any) -> Network:
         held.extend(not weights.is_meta for weights in runs[0].learner.model.parameters())
-        return read(*given)
+        return read_network(*given)
 
     monkeypatch.setattr(result, "_trained_logits", trained_logits)
-    monkeypatch.setattr(result, "read_network", read_network)
+    monkeypatch.setattr(result, "read_network", read)
     trained(model)
     assert held
     assert not any(held)
