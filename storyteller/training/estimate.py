@@ -18,13 +18,14 @@ _SHARE: Final = 0.5  # of a plain product's speed that a whole step reaches
 _BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
 # Memory of the machine, fitted to the most that runs of three steps held (see the tests):
 _AROUND: Final = 0.55e9  # bytes of torch, transformers and peft themselves
-_EACH_LEARNED: Final = (
-    24  # bytes of a number that learns: itself, its slope, AdamW's two, the best so far, a spare
-)
+# Bytes of a number that learns: itself, its slope, AdamW's two, the best so far, and a copy on its way to the disk.
+_EACH_LEARNED: Final = 24
 _LOGITS: Final = 3 * 256 * 4  # bytes a word of the vocabulary: of 256 rows, their softmax and its slope
-_IN_PASSING: Final = (
-    10  # a block's backward holds as much at once as ten blocks keep: masks, inputs again, slopes
-)
+_PACKED: Final = 1.1  # of the weights, as the engine lays them out
+# What stays takes half as much again in the allocator's heap, between what went.
+_HOLES: Final = 1.5
+# A block's backward holds as much at once as six blocks keep: masks, inputs worked out again, slopes.
+_IN_PASSING: Final = 6
 
 
 def estimate(
@@ -47,17 +48,25 @@ def estimate(
     measured = settings.steps / settings.measure_every * held_out * 2 * (weights + head)
     dtype = getattr(torch, settings.dtype)
     seconds = (learned + measured) / (_SHARE * _rate(config.n_embd, dtype, device))
+    return round(seconds, 1), round(
+        _memory(config, settings, micro_batch, device, recompute=recompute) / 1e9, 2
+    )
+
+
+def _memory(
+    config: ModelConfig, settings: Settings, micro_batch: int, device: torch.device, *, recompute: bool
+) -> float:
+    """Bytes where there are most: in a step's backward, or when the adapter is loaded again for the engine's weights."""
+    weights = config.n_layer * sum(map(math.prod, product_shapes(config).values()))
+    head = config.vocab_size * config.n_embd
     each = _BYTES[settings.dtype]
     base = weights * {"8bit": 1.0, "4bit": 0.55}.get(settings.quantise or "", each) + head * each
-    tokens = micro_batch * settings.seq
-    memory = (
-        _AROUND
-        + base
-        + adapter_size(config, settings.rank) * _EACH_LEARNED
-        + config.vocab_size * _LOGITS
-        + tokens * _kept(config, settings, device, recompute=recompute) * each
-    )
-    return round(seconds, 1), round(memory / 1e9, 2)
+    kept = micro_batch * settings.seq * _kept(config, settings, device, recompute=recompute) * each
+    learned = adapter_size(config, settings.rank) * _EACH_LEARNED
+    step = base + learned + config.vocab_size * _LOGITS + kept
+    # The head a second time, centred; and in float32 while it is.
+    check = (weights + head) * each * _PACKED + head * (each + 2 * 4)
+    return _AROUND + max(step, check)
 
 
 def adapter_size(config: ModelConfig, rank: int) -> int:
@@ -65,7 +74,7 @@ def adapter_size(config: ModelConfig, rank: int) -> int:
     return config.n_layer * rank * sum(map(sum, product_shapes(config).values()))
 
 
-def _kept(config: ModelConfig, settings: Settings, device: torch.device, *, recompute: bool) -> int:
+def _kept(config: ModelConfig, settings: Settings, device: torch.device, *, recompute: bool) -> float:
     """Numbers that a token of a step leaves in memory until its slopes are known, where there are most."""
     d, inner = config.n_embd, config.inner
     if device.type == "cpu" and settings.quantise is None:
@@ -75,8 +84,8 @@ def _kept(config: ModelConfig, settings: Settings, device: torch.device, *, reco
     else:
         block = 12 * d + 3 * inner  # what autograd keeps of the operators one by one
     if recompute:
-        return config.n_layer * d + (1 + _IN_PASSING) * block
-    return (config.n_layer + _IN_PASSING) * block
+        return config.n_layer * d * _HOLES + (1 + _IN_PASSING) * block
+    return (config.n_layer * _HOLES + _IN_PASSING) * block
 
 
 def _rate(width: int, dtype: torch.dtype, device: torch.device) -> float:

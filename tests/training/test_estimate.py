@@ -47,8 +47,10 @@ def gigabytes(
         (STARTER, "bfloat16", 1, 128, 0.53),
         (STARTER, "bfloat16", 2, 512, 0.645),
         (STARTER, "bfloat16", 8, 512, 0.93),
-        (LARGE, "bfloat16", 1, 128, 2.50),
+        (LARGE, "bfloat16", 1, 128, 2.56),
         (LARGE, "bfloat16", 2, 128, 2.76),
+        (LARGE, "bfloat16", 1, 512, 3.15),
+        (LARGE, "bfloat16", 2, 512, 3.88),
     ],
 )
 def test_it_is_not_less_than_a_run_held_and_at_most_30_percent_more(
@@ -58,11 +60,16 @@ def test_it_is_not_less_than_a_run_held_and_at_most_30_percent_more(
     assert held <= gigabytes(config, dtype, batch, seq) <= 1.3 * held
 
 
-def test_fewer_bits_and_recomputing_take_less() -> None:
+def test_recomputing_takes_less() -> None:
     whole = gigabytes(LARGE, "bfloat16", 1, 512)
     assert gigabytes(LARGE, "bfloat16", 1, 512, recompute=True) < whole - 0.3
-    eight, four = (gigabytes(LARGE, "bfloat16", 1, 8, quantise=quantise) for quantise in ("8bit", "4bit"))
-    assert four < eight < gigabytes(LARGE, "bfloat16", 1, 8)
+
+
+def test_in_the_end_the_engines_weights_are_read_whole_however_few_bits_learned() -> None:
+    ways: tuple[Quantise | None, ...] = (None, "8bit", "4bit")
+    fullest = {gigabytes(LARGE, "bfloat16", 1, 8, quantise=quantise) for quantise in ways}
+    assert len(fullest) == 1
+    assert 2 * 774e6 / 1e9 < fullest.pop() < 3.0
 
 
 def test_all_four_products_of_a_block_learn() -> None:
