@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,63}\Z"
 """What a genre, preset, theme or adapter may be called: nothing that could be a path or markup (safety 53)."""
 
+WEIGHED_PATTERN: Final = NAME_PATTERN.removesuffix(r"\Z") + r"=\d{1,2}(\.\d{1,4})?\Z"
+"""An adapter and how much of it: `noir=0.8`."""
+
 Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 
 
@@ -58,6 +61,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(pattern=NAME_PATTERN, description="The genre a new page starts in: a name from genres.toml."),
     ] = "stories"
+    mix: Annotated[
+        tuple[Annotated[str, Meta(pattern=WEIGHED_PATTERN)], ...] | None,
+        Meta(description="Adapters as NAME=WEIGHT, in place of the genre's own; [] writes without any."),
+    ] = None
     preset: Annotated[
         Name | None,
         Meta(description="Sampler settings by name. Unset: the genre's own."),

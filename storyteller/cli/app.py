@@ -64,9 +64,10 @@ COMMANDS: Final = {
 def run(arguments: Sequence[str]) -> int:
     """Run the command line `arguments` and return the exit code. Says what there is to say; never raises.
 
-    Everything but `models get` runs with the hub libraries' network switched off before they are imported.
+    Everything but `models get` and `train --online` runs with the hub libraries' network switched off before they
+    are imported.
     """
-    if list(arguments[:2]) != ["models", "get"]:
+    if list(arguments[:2]) != ["models", "get"] and not _trains_online(arguments):
         go_offline()
     fill_standard_descriptors()
     try:
@@ -104,6 +105,10 @@ Options:
 
 A file called like a command opens with ./ before its name. Settings, models and logs: `storyteller doctor`.
 """
+
+
+def _trains_online(arguments: Sequence[str]) -> bool:
+    return list(arguments[:1]) == ["train"] and "--online" in arguments
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -18,7 +18,7 @@ from storyteller.cli.eval_model import (
     print_table,
     told,
 )
-from storyteller.cli.eval_texts import check_corpus, read_corpus, read_named
+from storyteller.cli.eval_texts import known_texts, read_named
 from storyteller.cli.options import (  # noqa: TC001 - as above
     DeviceOption,
     DtypeOption,
@@ -103,9 +103,13 @@ def diversity(
 def memorisation(
     *,
     corpus: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Option(metavar="PATH", help="What the model was trained on: files, folders. Repeat for more."),
-    ],
+    ] = None,
+    genre: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The texts of a genre, as `storyteller train --genre` reads them."),
+    ] = None,
     prompt: PromptOption = None,
     takes: TakesOption = 4,
     preset: PresetOption = "balanced",
@@ -124,13 +128,13 @@ def memorisation(
     """
     from storyteller.evaluation.memorisation import memorisation as measure
 
-    check_corpus(corpus)
+    known = known_texts(corpus or [], genre)
     plan = _plan(prompt, takes, preset, max_tokens, seed)
     contest = Contest(model=model, adapter=adapter, device=device, dtype=dtype, threads=threads)
     sampled = _sampled(contest, plan)
     groups = [[sample.text for sample in samples] for _, samples, _ in sampled]
     rows = []
-    found = measure(contest.core.opened.tokens, groups, read_corpus(corpus))
+    found = measure(contest.core.opened.tokens, groups, known)
     for (name, _, seconds), row in zip(sampled, found, strict=True):
         rows.append(
             [

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.source import read_text
 from storyteller.errors import UserError
 from storyteller.evaluation.texts import documents
+from storyteller.genres import find_genre
+from storyteller.training.corpus.load import load_corpus
+from storyteller.training.corpus.shelf import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _KINDS: Final = frozenset({".txt", ".md", ".jsonl", ".json", ".py"})
 
@@ -34,6 +38,24 @@ def read_documents(source: str) -> list[str]:
         DocumentError, UserError: it cannot be read.
     """
     return documents(read_named(source), source)
+
+
+def known_texts(paths: Sequence[Path], genre: str | None) -> Iterable[tuple[str, str]]:
+    """A name and a text for each document of `paths`, and of what `genre` is learned from.
+
+    Raises:
+        CorpusError, SettingsError: there is no such genre, or it has no texts.
+        UserError: neither was named, or a path is not there. What is in `paths` is read later, and may raise then.
+    """
+    if not paths and genre is None:
+        raise UserError("There is no text to compare with. Name one by --corpus PATH or --genre NAME.")
+    check_corpus(paths)
+    return chain(read_corpus(paths), () if genre is None else _learned(genre))
+
+
+def _learned(genre: str) -> list[tuple[str, str]]:
+    kind = find_genre(genre)
+    return [(document.source, document.page) for document in load_corpus(kind, sources(kind)).documents]
 
 
 def read_corpus(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:

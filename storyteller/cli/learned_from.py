@@ -2,37 +2,82 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from storyteller.config import load_settings
-from storyteller.errors import CorpusError
+from storyteller.errors import CorpusError, DocumentError
 from storyteller.feedback.consent import allowed_by_generation, refusals_in
-from storyteller.feedback.datasets import export
+from storyteller.feedback.datasets import enough, export, prepare
 from storyteller.feedback.history import read_history
+from storyteller.feedback.keeping import restore_provenance
 from storyteller.feedback.log import FeedbackLog
+from storyteller.feedback.records import document_name
+from storyteller.manuscript.load import load
+from storyteller.manuscript.own_words import own_words
+from storyteller.manuscript.provenance import Provenance
 
 if TYPE_CHECKING:
     from storyteller.feedback.export import DataSet
     from storyteller.genres import Genre
 
 
-def kept_spans(genre: Genre) -> DataSet:
-    """What was accepted as this genre and still stands, recorded as a data set, so that a purge finds it.
+def kept_spans(genre: Genre, *, record: bool) -> DataSet:
+    """What was accepted as this genre and still stands.
+
+    Args:
+        genre: what it was written as.
+        record: put it down as a data set, so that a purge finds what was made of it; else nothing is written.
 
     Raises:
         TooLittleFeedback: there is not enough yet.
         LibraryError: the log cannot be read.
     """
+    if not record:
+        return enough(prepare(_open_log(), "sft", genre=genre.name))
     dataset, _ = export(_open_log(), "sft", genre=genre.name)
     return dataset
 
 
-def manuscripts(genre: Genre) -> tuple[Path, ...]:
+class Manuscripts(msgspec.Struct, frozen=True, kw_only=True):
+    """A writer's own files, to be learned from.
+
+    Attributes:
+        paths: where they are.
+        own: by resolved path, what to read in place of a file of which it is known who wrote what: the writer's words.
+        left_out: characters that the model wrote, and of the sentences it wrote in.
+    """
+
+    paths: tuple[Path, ...] = ()
+    own: dict[str, str] = {}
+    left_out: int = 0
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said before they are learned."""
+        remarks = []
+        if self.left_out:
+            remarks.append(
+                f"{self.left_out:,} characters of your manuscripts are left out: sentences that the model wrote in."
+            )
+        whole = len(self.paths) - len(self.own)
+        if whole:
+            count = "One manuscript is" if whole == 1 else f"{whole:,} manuscripts are"
+            remarks.append(
+                f"{count} learned whole, the model's words among it: it is not known which are yours."
+            )
+        return tuple(remarks)
+
+
+def manuscripts(genre: Genre) -> Manuscripts:
     """The writer's files in which they wrote as `genre`, as far as they may be learned from and are still there.
 
     Raises:
         CorpusError: there is none.
+        LibraryError: the log cannot be read.
     """
     log = _open_log()
     found: set[Path] = set()
@@ -50,7 +95,32 @@ def manuscripts(genre: Genre) -> tuple[Path, ...]:
         raise CorpusError(
             f"No manuscript of {genre.name} is known. Name files with --data instead of --include-manuscripts."
         )
-    return tuple(sorted(found))
+    own: dict[str, str] = {}
+    left_out = 0
+    for path in sorted(found):
+        words = _own_words(log, path)
+        if words is not None:
+            own[os.path.realpath(path)], missing = words
+            left_out += missing
+    return Manuscripts(paths=tuple(sorted(found)), own=own, left_out=left_out)
+
+
+def _own_words(log: FeedbackLog, path: Path) -> tuple[str, int] | None:
+    """What the writer wrote of a file and how much of it the model did; None where nobody knows who wrote what."""
+    try:
+        text = load(path).text
+        spans = restore_provenance(log, document_name(path), text)
+        provenance = None if spans is None else Provenance.from_json(spans, len(text))
+    except (DocumentError, ValueError):  # the corpus says what is amiss with a file; spans of another version
+        return None
+    if provenance is None:
+        return None
+    words = own_words(text, provenance)
+    return words, _visible(text) - _visible(words)
+
+
+def _visible(text: str) -> int:
+    return sum(map(len, text.split()))
 
 
 def _open_log() -> FeedbackLog:

@@ -1,4 +1,4 @@
-"""`storyteller models`: which are here, where, whole or not; and the one command that uses the network."""
+"""`storyteller models`: which are here, where, whole or not; and fetching one."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def get(
         bool, typer.Option("--again", help="Compare a model that is here with the hub; fetch what differs.")
     ] = False,
 ) -> int:
-    """Fetch a GPT-2 from the Hugging Face hub. The only command that uses the network; it goes on where it stopped."""
+    """Fetch a GPT-2 from the Hugging Face hub; an interrupted fetch goes on where it stopped.
+
+    No other command uses the network, but for `train --online`.
+    """
     from storyteller.cli.fetch import fetch
 
     folder = fetch(name, revision, again=again)

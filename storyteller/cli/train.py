@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from storyteller.cli.engine import find_wanted, settings_with_notices
+from storyteller.cli.fetch_texts import texts_at
 from storyteller.cli.interruption import INTERRUPTED, interruptible
-from storyteller.cli.learned_from import kept_spans, manuscripts
+from storyteller.cli.learned_from import Manuscripts, kept_spans, manuscripts
 from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.streams import output
@@ -38,8 +39,14 @@ def train(
     genre: Annotated[str, typer.Option(metavar="NAME", help="The genre; see `storyteller genres list`.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Files or folders to learn from, instead of the genre's. Repeat."),
+        typer.Option(
+            metavar="PATH|OWNER/NAME",
+            help="Files, folders or data sets to learn from, instead of the genre's. Repeat.",
+        ),
     ] = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Fetch data sets that --data names from the Hugging Face hub.")
+    ] = False,
     base: Annotated[
         str | None, typer.Option(metavar="NAME|FOLDER", help="The model to learn beside.")
     ] = None,
@@ -94,7 +101,10 @@ def train(
     ] = False,
     include_manuscripts: Annotated[
         bool,
-        typer.Option("--include-manuscripts", help="Learn from your own manuscripts of this genre, too."),
+        typer.Option(
+            "--include-manuscripts",
+            help="Learn from what you wrote yourself in your manuscripts of this genre, too.",
+        ),
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on with the genre's unfinished run.")
@@ -147,9 +157,10 @@ def train(
         check_name(name)
     chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     found = find_wanted(base, settings)
-    own = manuscripts(kind) if include_manuscripts else ()
-    corpus = load_corpus(kind, (*(data or sources(kind)), *own))
-    kept = kept_spans(kind) if from_feedback else None
+    own = manuscripts(kind) if include_manuscripts else Manuscripts()
+    named = texts_at(data or sources(kind), online=online)
+    corpus = load_corpus(kind, (*named, *own.paths), instead=own.own)
+    kept = kept_spans(kind, record=not dry_run) if from_feedback else None
     from storyteller.training.preparation import Request
 
     request = Request(
@@ -161,7 +172,7 @@ def train(
         device=chosen.device,
         dtype=chosen.dtype,
         threads=chosen.threads,
-        warnings=corpus.report.warnings,
+        warnings=(*own.remarks, *corpus.report.warnings),
         kept_spans=b"" if kept is None else kept.data,
         datasets=() if kept is None else (kept.hash,),
         save_every=save_every,

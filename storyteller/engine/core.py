@@ -18,7 +18,7 @@ from storyteller.engine.prompt.context import Prompt, assemble, block_of, prompt
 from storyteller.engine.prompt.healing import continuing_mask
 from storyteller.engine.protocol import Alternative, Began, Done, Loading, Notice, Probed, Ready
 from storyteller.engine.sampling import build_sampler
-from storyteller.engine.settings import SamplerSettings
+from storyteller.engine.settings import SEARCHES, SamplerSettings
 from storyteller.engine.writing.choir import Choir
 from storyteller.engine.writing.decode import Decoding, likeliest
 from storyteller.engine.writing.lanes import Interrupted
@@ -47,7 +47,6 @@ _WARM_UP: Final = 16  # tokens
 _AHEAD: Final = (
     32  # tokens read at once for later: a Tab waits for no more of them than these (0.1 s, GPT-2 large)
 )
-_SEARCHES: Final = frozenset({"beam", "contrastive"})
 _NO_MEMORY: Final = (
     "There is not enough memory to go on. Close other programs, ask for fewer takes, or open a smaller model."
 )
@@ -305,7 +304,7 @@ def _check(request: Generate) -> None:
         raise UserError(f"{request.takes} takes were asked for; ask for 1 to {MOST_TAKES}.")
     if request.seeds and len(request.seeds) != request.takes:
         raise UserError(f"There are {len(request.seeds)} seeds, and {request.takes} takes were asked for.")
-    if request.take_adapters and request.settings.method in _SEARCHES:
+    if request.take_adapters and request.settings.method in SEARCHES:
         raise UserError(
             "A search finds all takes with one mix of adapters; sample, or ask for one after another."
         )
@@ -332,7 +331,7 @@ def _takes(request: Generate, model: LoadedModel, prompt: Prompt, started: float
 def _work_for(
     request: Generate, model: LoadedModel, takes: list[Take], prompt: Prompt, cancel: CancelSignal
 ) -> Decoding | Searching:
-    if request.settings.method in _SEARCHES:
+    if request.settings.method in SEARCHES:
         return Searching(request, takes, model.tokens, cancel)
     guessing = Speculation(prompt.ids, model.judgement) if model.speculates else None
     return Decoding(request, takes, model.tokens, cancel, guessing)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 Method = Literal["sample", "greedy", "beam", "contrastive"]
+SEARCHES: Final = frozenset[Method](("beam", "contrastive"))  # methods of one mix for all takes of a request
 
 LARGEST: Final = 1_000_000  # beyond it no setting means anything, and scores leave float32
 

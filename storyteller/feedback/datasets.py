@@ -70,6 +70,17 @@ def prepare(log: FeedbackLog, kind: DataKind, *, genre: str | None = None, holdo
     return build(kind, history, genre=genre, holdout=holdout, refused=refused)
 
 
+def enough(dataset: DataSet) -> DataSet:
+    """`dataset`, which reaches its minimum.
+
+    Raises:
+        TooLittleFeedback: it does not.
+    """
+    if dataset.missing:
+        raise TooLittleFeedback(dataset)
+    return dataset
+
+
 def export(
     log: FeedbackLog,
     kind: DataKind,
@@ -85,7 +96,7 @@ def export(
         UserError: `to` is a file that is not an earlier data set, or cannot be written.
         LibraryError: the log cannot be read, or the export cannot be recorded.
     """
-    dataset = _enough(prepare(log, kind, genre=genre, holdout=holdout))
+    dataset = enough(prepare(log, kind, genre=genre, holdout=holdout))
     path = _destination(log, dataset, to)
     identifier = _record(log, dataset, path, genre=genre, holdout=holdout)
     try:
@@ -108,7 +119,7 @@ def export_text(
 
     Raises: as `export`.
     """
-    dataset = _enough(prepare(log, kind, genre=genre, holdout=holdout))
+    dataset = enough(prepare(log, kind, genre=genre, holdout=holdout))
     _record(log, dataset, None, genre=genre, holdout=holdout)
     return dataset
 
@@ -192,12 +203,6 @@ def _card_strings(card: Path) -> Iterator[str]:
                 waiting += items
             case _:
                 pass
-
-
-def _enough(dataset: DataSet) -> DataSet:
-    if dataset.missing:
-        raise TooLittleFeedback(dataset)
-    return dataset
 
 
 def _destination(log: FeedbackLog, dataset: DataSet, to: Path | None) -> Path:

@@ -73,7 +73,7 @@ def tokenise(
         CorpusError: too little is left to learn from, or to measure on.
     """
     end = [eos] if whole else list(encode("\n\n"))
-    texts = [document.text for document in documents]
+    texts = [document.page for document in documents]
     if len(texts) < _FEW:
         sides = [_divided(text) for text in texts]
         # What precedes a cut does not end a document.
@@ -128,10 +128,6 @@ class Windows:
         start = starts[place]
         wanted = torch.arange(start, start + self._seq + 1) % self._total
         return stream[wanted]
-
-    def batch(self, first: int, count: int) -> Tensor:
-        """Windows from `first` on: (count, seq + 1)."""
-        return torch.stack([self[number] for number in range(first, first + count)])
 
     def rows(self, first: int, count: int) -> tuple[Tensor, Tensor]:
         """What is read and what is to be predicted, (count, seq) each, from sequence `first` of the run on."""

@@ -12,11 +12,11 @@ import torch
 
 from storyteller.engine.model_folder import model_hash
 from storyteller.engine.network.device import place, set_threads
-from storyteller.engine.network.model_config import ModelConfig, load_config, product_shapes
+from storyteller.engine.network.model_config import ModelConfig, load_config
 from storyteller.engine.network.weights import parameter_count
 from storyteller.engine.prompt.tokens import Tokens, load_tokens
 from storyteller.training.data import Pieces, Windows, tokenise
-from storyteller.training.estimate import estimate
+from storyteller.training.estimate import adapter_size, estimate
 from storyteller.training.events import Planned
 from storyteller.training.examples import MixedWindows, read_examples
 from storyteller.training.settings import Settings, Wanted, check, resolved
@@ -90,9 +90,8 @@ class Preparation:
         self.tokens: Tokens = load_tokens(
             request.found.path, vocab_size=self.config.vocab_size, eos=self.config.eos
         )
-        texts = [_whole(document) for document in request.documents]
         self.pieces: Pieces = tokenise(
-            texts, self.tokens.encode, self.tokens.eos, whole=request.genre.end_documents
+            request.documents, self.tokens.encode, self.tokens.eos, whole=request.genre.end_documents
         )
         self.settings = resolved(
             request.wanted,
@@ -137,7 +136,12 @@ class Preparation:
         """What will be done."""
         settings, pieces = self.settings, self.pieces
         seconds, memory_gb = estimate(
-            self.config, settings, self.micro_batch, self.device, held_out=pieces.held_out_tokens
+            self.config,
+            settings,
+            self.micro_batch,
+            self.device,
+            held_out=pieces.held_out_tokens,
+            recompute=self.request.wanted.recompute,
         )
         return Planned(
             genre=self.request.genre.name,
@@ -157,20 +161,8 @@ class Preparation:
             alpha=settings.alpha,
             dropout=settings.dropout,
             rate=settings.rate,
-            parameters=self.config.n_layer * settings.rank * _widths(self.config),
+            parameters=adapter_size(self.config, settings.rank),
             seconds=seconds,
             memory_gb=memory_gb,
             warnings=(*self.request.warnings, *self.notes),
         )
-
-
-def _whole(document: Document) -> Document:
-    """A piece as it stands on a page: its title above it, where it has one."""
-    if not document.title or document.text.startswith(document.title):
-        return document
-    return msgspec.structs.replace(document, text=f"{document.title}\n\n{document.text}")
-
-
-def _widths(config: ModelConfig) -> int:
-    """Inputs and outputs of a block's four products: what a rank costs."""
-    return sum(inputs + outputs for inputs, outputs in product_shapes(config).values())

@@ -14,6 +14,7 @@ from storyteller.errors import SettingsError
 from storyteller.tui.editor.messages import AnotherRequested, CaretMoved, ContinueRequested, EscapePressed
 from storyteller.tui.finding import FindingDesk
 from storyteller.tui.manner import Manner, with_preset
+from storyteller.tui.mixing import as_setting, from_setting
 from storyteller.tui.pauses import Pauses, may_offer
 from storyteller.tui.prompter import Prompter
 from storyteller.tui.stream import (
@@ -98,8 +99,11 @@ class AskingDesk(FindingDesk):
         self.refresh_lines()
 
     def mix(self, adapters: tuple[AdapterWeight, ...] | None) -> None:
-        """The model writes with these adapters until the program ends; with None, with the genre's own."""
+        """The model writes with these adapters, the next time too; with None, with the genre's own."""
         self.storyteller.adapters = adapters
+        kept = None if adapters is None else as_setting(adapters)
+        if kept != self.storyteller.settings.mix:
+            self.storyteller.keep_setting("mix", kept)
         self._use_adapters()
         self.await_prepare()
         self.refresh_lines()
@@ -113,10 +117,12 @@ class AskingDesk(FindingDesk):
 
     def _use_adapters(self) -> None:
         ready = self.storyteller.model.ready
-        own = ready is not None and self.manner.genre in ready.adapters
+        there = ready.adapters if ready is not None else ()
         named = self.storyteller.adapters
         if named is None:
-            named = (AdapterWeight(self.manner.genre),) if own else ()
+            named = from_setting(self.storyteller.settings.mix, there)
+        if named is None:
+            named = (AdapterWeight(self.manner.genre),) if self.manner.genre in there else ()
         self.prompter.adapters = named
 
     # Asking

@@ -1,13 +1,16 @@
-"""Several adapters mixed by weight: faders from nothing to half as much again as was trained. Pure."""
+"""Several adapters mixed by weight: faders from nothing to half as much again as was trained, and `NAME=WEIGHT`. Pure."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
+from storyteller.config import WEIGHED_PATTERN
 from storyteller.engine.protocol import AdapterWeight
+from storyteller.errors import AdapterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 STEPS_TO_ONE: Final = 10  # steps of a fader from nothing to as trained
 STRONGEST: Final = 1.5
@@ -67,3 +70,36 @@ def fader(weight: float) -> str:
     track[STEPS_TO_ONE] = "┿" if place > STEPS_TO_ONE else "┼"
     track[place] = "●" if weight else "○"
     return "".join(track)
+
+
+def as_setting(adapters: Sequence[AdapterWeight]) -> tuple[str, ...] | None:
+    """A mix as the setting `mix` keeps it; None where it cannot, since an adapter is a folder or is taken away."""
+    words = tuple(f"{adapter.name}={round(adapter.weight, 4):g}" for adapter in adapters)
+    return words if all(re.match(WEIGHED_PATTERN, word) for word in words) else None
+
+
+def from_setting(words: Sequence[str] | None, there: Collection[str]) -> tuple[AdapterWeight, ...] | None:
+    """The mix that was kept; None where none was, or one of its adapters is not `there` any more."""
+    if words is None:
+        return None
+    adapters = adapter_weights(words)
+    return adapters if all(adapter.name in there for adapter in adapters) else None
+
+
+def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
+    """`NAME` or `NAME=WEIGHT`, as the engine takes them.
+
+    Raises:
+        AdapterError: a weight that is no number.
+    """
+    return tuple(_adapter_weight(adapter) for adapter in given)
+
+
+def _adapter_weight(given: str) -> AdapterWeight:
+    name, separator, weight = given.rpartition("=")
+    if not separator:
+        return AdapterWeight(given)
+    try:
+        return AdapterWeight(name, float(weight))
+    except ValueError as error:
+        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error

@@ -11,12 +11,12 @@ import msgspec
 
 from storyteller.config import Settings, load_settings
 from storyteller.engine.client import EngineClient
-from storyteller.engine.protocol import AdapterWeight, Load
-from storyteller.errors import AdapterError, SettingsError
+from storyteller.engine.protocol import Load
+from storyteller.errors import SettingsError
 from storyteller.tui.log import set_up_log
+from storyteller.tui.mixing import adapter_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from storyteller.engine.port import Engine
@@ -67,11 +67,13 @@ def overridden(settings: Settings, options: Options) -> Settings:
     Raises:
         SettingsError: an option has an unusable value.
     """
-    said = {
+    said: dict[str, object] = {
         name: value
         for name, value in msgspec.structs.asdict(options).items()
         if value is not None and name in Settings.__struct_fields__
     }
+    if "genre" in said:
+        said["mix"] = None  # was made for what was written last
     try:
         return msgspec.convert({**msgspec.structs.asdict(settings), **said}, Settings)
     except msgspec.ValidationError as error:
@@ -137,22 +139,3 @@ def _load(settings: Settings) -> Load:
         threads=settings.threads,
         speculate=settings.speculate,
     )
-
-
-def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
-    """`NAME` or `NAME=WEIGHT`, as the engine takes them.
-
-    Raises:
-        AdapterError: a weight that is no number.
-    """
-    return tuple(_adapter_weight(adapter) for adapter in given)
-
-
-def _adapter_weight(given: str) -> AdapterWeight:
-    name, separator, weight = given.rpartition("=")
-    if not separator:
-        return AdapterWeight(given)
-    try:
-        return AdapterWeight(name, float(weight))
-    except ValueError as error:
-        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error

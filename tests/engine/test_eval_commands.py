@@ -9,6 +9,7 @@ import pytest
 
 from storyteller.cli.eval_model import told
 from storyteller.engine.network.model_config import load_config
+from storyteller.training.corpus import shelf
 from tests.stubs.command import in_process
 from tests.stubs.tiny_gpt2 import WORDS, write_adapter
 
@@ -118,6 +119,28 @@ def test_memorisation(asked: Callable[..., Ended], starter_model: Path, tmp_path
     assert "b.jsonl:2" in table.out
 
 
+def test_memorisation_of_a_genre_reads_what_a_run_would(
+    asked: Callable[..., Ended], starter_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "prompts.txt").write_text("The sea\n")
+    few = ("--prompt", tmp_path / "prompts.txt", "-n", 1, "--max-tokens", 24, "--preset", "greedy")
+    said = in_process("continue", "--model", str(starter_model), "--preset", "greedy", "--max-tokens", "24", "--json", stdin=b"The sea")  # fmt: skip
+    text = json.loads(said.out)["text"]
+    table = tmp_path / "own.csv"  # a kind that only a corpus may have
+    quoted = text.replace('"', '""')
+    table.write_text(f'title,text\nFirst,nothing of it\nThe Second,"{quoted}"\n')
+    shelf.add("poetry", [table])
+    (found,) = rows_of(asked("memorisation", *few, "--genre", "poetry", "--json"))
+    assert (found["copied_8"], found["longest_source"].partition(":")[0]) == (1.0, "own.csv")
+    (shipped,) = rows_of(asked("memorisation", *few, "--genre", "stories", "--json"))
+    assert shipped["corpus_tokens"] > 10_000
+    (tmp_path / "more.txt").write_text("One more text.")
+    (both,) = rows_of(
+        asked("memorisation", *few, "--genre", "poetry", "--corpus", tmp_path / "more.txt", "--json")
+    )
+    assert both["corpus_tokens"] > found["corpus_tokens"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -141,6 +164,7 @@ def test_memorisation(asked: Callable[..., Ended], starter_model: Path, tmp_path
         (["diversity", "--prompt", "/no/such/file"], "There is no file"),
         (["perplexity", "--wikitext", "/no/such/file"], "There is no file"),
         (["memorisation"], "--corpus"),
+        (["memorisation", "--genre", "nobody"], "nobody"),
     ],
 )
 def test_what_cannot_be_is_exit_code_2(

@@ -1,5 +1,5 @@
 # safety 72
-"""Nothing but `models get` asks for the network: the engine starts, continues and scores where there is none. Safety 72."""
+"""Nothing but `models get` and `train --online` asks for the network: the engine starts, continues and scores where there is none. Safety 72."""
 
 from __future__ import annotations
 

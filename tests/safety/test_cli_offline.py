@@ -1,4 +1,4 @@
-"""No command but `models get` touches the network: where there is none, and where touching it is noticed."""
+"""No command but `models get` and `train --online` touches the network: where there is none, and where touching it is noticed."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ COMMANDS = [
     ["continue", "--model", "gpt2-large"],
     ["adapters", "list"],
     ["feedback", "stats"],
+    ["train", "--genre", "poetry", "--data", "owner/name", "--dry-run"],
     ["doctor"],
 ]
 
@@ -86,15 +87,23 @@ def test_no_command_touches_the_network_safety_72(  # safety 72
     arguments: list[str], watched: dict[str, str], tmp_path: Path
 ) -> None:
     done = storyteller(*arguments, stdin=b"The rain", env=watched)
-    assert done.returncode == (2 if "gpt2-large" in arguments else 0), done.stderr
+    assert done.returncode == (2 if {"gpt2-large", "owner/name"} & {*arguments} else 0), done.stderr
     assert not (tmp_path / "touched").exists(), (tmp_path / "touched").read_text()
     assert (tmp_path / "switches").read_text() == "1 1\n"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["models", "get", "gpt2-large"],
+        ["train", "--genre", "poetry", "--data", "owner/name", "--online", "--dry-run"],
+    ],
+    ids=" ".join,
+)
 def test_the_watch_sees_what_does_touch_it_safety_72(
-    watched: dict[str, str], tmp_path: Path
+    arguments: list[str], watched: dict[str, str], tmp_path: Path
 ) -> None:  # safety 72
-    done = storyteller("models", "get", "gpt2-large", env=watched)
+    done = storyteller(*arguments, env=watched)
     assert done.returncode == 1
     assert (tmp_path / "touched").exists()
 

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on the loopback interface, for one repository: what `models get` asks of the real one."""
+"""A Hugging Face hub on the loopback interface, for one repository: what our commands ask of the real one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -18,21 +18,24 @@ LARGE = ".safetensors"
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves `files` as the newest revision of `repo`.
+    """Serves `files` as the newest revision of `repo`, a model or, where `kind` says so, a data set.
 
     Attributes:
         log: method, path and `Range` of every request.
         corrupt: this many answers for large files have a wrong byte.
+        corrupt_names: files whose every answer has a wrong byte.
         stall: answers for large files stop after so many bytes, until the hub closes.
         stalled: set once one did.
     """
 
-    def __init__(self, repo: str, files: dict[str, bytes]) -> None:
+    def __init__(self, repo: str, files: dict[str, bytes], kind: Literal["models", "datasets"]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repo = repo
+        self.kind = kind
         self.files = files
         self.log: list[tuple[str, str, str]] = []
         self.corrupt = 0
+        self.corrupt_names: set[str] = set()
         self.stall: int | None = None
         self.stalled = threading.Event()
         self.closing = threading.Event()
@@ -78,12 +81,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.log.append((self.command, path, self.headers.get("Range", "")))
-        if path.startswith(f"/api/models/{self.server.repo}"):
+        if path.startswith(f"/api/{self.server.kind}/{self.server.repo}"):
             self._send(
                 200, json.dumps(self.server.info()).encode(), {"Content-Type": "application/json"}, body=body
             )
             return
-        prefix = f"/{self.server.repo}/resolve/{COMMIT}/"
+        folder = "" if self.server.kind == "models" else f"/{self.server.kind}"
+        prefix = f"{folder}/{self.server.repo}/resolve/{COMMIT}/"
         name = path.removeprefix(prefix)
         if path.startswith(prefix) and name in self.server.files:
             self._file(name, body=body)
@@ -106,7 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         if body and name.endswith(LARGE) and self.server.corrupt:
             self.server.corrupt -= 1
-            data = data[:-1] + bytes([data[-1] ^ 1])
+            data = _wrong(data)
+        if body and name in self.server.corrupt_names:
+            data = _wrong(data)
         self._send(status, data[start:], headers, body=body, large=name.endswith(LARGE))
 
     def _send(
@@ -129,9 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(repo: str, files: dict[str, bytes]) -> Iterator[Hub]:
+def serving(
+    repo: str, files: dict[str, bytes], kind: Literal["models", "datasets"] = "models"
+) -> Iterator[Hub]:
     """A hub that runs while the block does."""
-    hub = Hub(repo, files)
+    hub = Hub(repo, files, kind)
     thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
@@ -141,6 +149,10 @@ def serving(repo: str, files: dict[str, bytes]) -> Iterator[Hub]:
         hub.shutdown()
         hub.server_close()
         thread.join()
+
+
+def _wrong(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
 
 
 def _sha(data: bytes) -> str:

@@ -19,21 +19,19 @@ from storyteller.training.events import (
     Checkpointed,
     Evaluated,
     Failed,
-    Finished,
     Paused,
-    Planned,
     Resumed,
     Said,
     Sampled,
-    Stepped,
     Stopped,
     read_events,
     to_line,
 )
 from storyteller.training.run_folder import RunFolder
+from tests.stubs.training_events import finished, planned, stepped
 
 if TYPE_CHECKING:
-    from storyteller.training.events import AnyEvent
+    from storyteller.training.events import AnyEvent, Planned
 
 HOSTILE: Final = "[/red][@click=app.quit]x[/] \x1b]0;t\x07\u202e"
 PROMPT: Final = "The moon"
@@ -56,27 +54,10 @@ class Run:
 
     @property
     def plan(self) -> Planned:
-        return Planned(
+        return planned(
             genre=self.genre,
-            base="gpt2-large" + (HOSTILE if "hostile" in self.orders else ""),
-            device="cpu",
-            dtype="bfloat16",
-            documents=412,
-            held_out_documents=21,
-            tokens=96_400,
-            held_out_tokens=4_900,
+            base="gpt2-large" + self.extra,
             steps=self.steps,
-            epochs=3,
-            batch=8,
-            micro_batch=2,
-            seq=256,
-            rank=16,
-            alpha=32,
-            dropout=0.05,
-            rate=2e-4,
-            parameters=11_800_000,
-            seconds=1_500,
-            memory_gb=9.1,
             warnings=("Eleven texts are over 1,024 tokens and are cut." + self.extra,),
         )
 
@@ -112,15 +93,11 @@ class Run:
                 self.say(Stopped(step=step))
                 return 0
         self.say(
-            Finished(
+            finished(
+                self.steps,
                 adapter=self.genre,
-                version="v0001",
                 path=str(self.folder.path / "nowhere"),
-                step=self.steps,
-                base_perplexity=61.8,
                 perplexity=self.perplexity(self.steps),
-                seconds=252,
-                reason="all steps done",
             )
         )
         return 0
@@ -128,18 +105,8 @@ class Run:
     def step(self, step: int) -> None:
         time.sleep(self.pace)
         loss = math.log(self.perplexity(step)) + 0.35 * math.sin(step * 1.7) * math.cos(step * 0.37)
-        self.say(
-            Stepped(
-                step=step,
-                steps=self.steps,
-                loss=loss,
-                rate=2e-4,
-                gradient=1.0,
-                tokens_per_s=1_940,
-                seconds_left=(self.steps - step) * 0.6,
-                memory_gb=9.1,
-            )
-        )
+        left = (self.steps - step) * 0.6
+        self.say(stepped(step, steps=self.steps, loss=loss, seconds_left=left))
         if step % max(1, self.steps // 6) == 0:
             self.measure(step)
             self.say(Checkpointed(step=step))

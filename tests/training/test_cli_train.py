@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from storyteller.engine.catalogue import find_adapters
+from storyteller.feedback.keeping import keep_provenance
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.command import Ended, in_process
+from tests.stubs.feedback_story import Story, agreed_log, every_file
 from tests.stubs.tiny_training import GENRE, verses
 
 if TYPE_CHECKING:
@@ -69,6 +71,29 @@ def test_a_dry_run_needs_nothing_but_a_genre() -> None:
     assert plan["documents"] >= 20
     assert plan["held_out_documents"] >= 1
     assert plan["steps"] >= 20
+
+
+def test_a_dry_run_from_feedback_records_nothing(words: list[str], home: Path) -> None:
+    story = Story(agreed_log())
+    for number in range(60):
+        story.kept(f"a span of words number {number}", genre=GENRE, prompt=f"Before {number}")
+    before = every_file(home)
+    ended = train(*words, "--from-feedback", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert every_file(home) == before
+
+
+def test_a_dry_run_says_how_much_of_the_manuscripts_is_left_out(words: list[str], tmp_path: Path) -> None:
+    log = agreed_log()
+    novel = tmp_path / "novel.md"
+    text = "The sea and the moon. The house of the keeper. The night."
+    novel.write_text(text)
+    Story(log).offer("x", document=str(novel), genre=GENRE)
+    assert keep_provenance(log, str(novel), GENRE, text, "21m25a11m")
+    ended = train(*words, "--include-manuscripts", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert "20 characters of your manuscripts are left out" in " ".join(ended.out.split())
+    assert "learned whole" not in ended.out
 
 
 @pytest.mark.parametrize(

@@ -55,9 +55,9 @@ def test_every_token_is_a_target_once_an_epoch(sizes: list[int], seq: int, seed:
     seq = min(seq, total)
     numbers = iter(range(total))
     windows = Windows([[next(numbers) for _ in range(size)] for size in sizes], seq, seed)
-    batch = windows.batch(epoch * windows.per_epoch, windows.per_epoch)
-    assert batch.shape == (windows.per_epoch, seq + 1)
-    counts = Counter(batch[:, 1:].flatten().tolist())
+    read, targets = windows.rows(epoch * windows.per_epoch, windows.per_epoch)
+    assert read.shape == targets.shape == (windows.per_epoch, seq)
+    counts = Counter(targets.flatten().tolist())
     assert set(counts) == set(range(total))
     # What the last window lacks it takes from the beginning: fewer tokens than a window are read twice.
     assert set(counts.values()) <= {1, 2}
@@ -79,7 +79,9 @@ def test_window_n_is_the_same_whenever_it_is_asked_for() -> None:
     forwards = [windows[number].tolist() for number in range(70)]
     again = Windows(pieces, 16, 3)
     assert [again[number].tolist() for number in reversed(range(70))] == forwards[::-1]
-    assert torch.equal(windows.batch(5, 3), torch.tensor(forwards[5:8]))
+    read, targets = windows.rows(5, 3)
+    assert torch.equal(read, torch.tensor(forwards[5:8])[:, :-1])
+    assert torch.equal(targets, torch.tensor(forwards[5:8])[:, 1:])
 
 
 def test_epochs_and_seeds_differ_in_order_and_in_cuts() -> None:
@@ -179,8 +181,7 @@ def test_60_the_end_of_a_text_is_a_target_and_its_label_is_not_masked(tokens: To
     for side in (pieces.read, pieces.held_out):
         assert all(piece[-1] == tokens.eos and piece.count(tokens.eos) == 1 for piece in side)
     windows = Windows(pieces.read, 16, 0)
-    # The second column of a window on are its targets, and the loop masks none of them.
-    targets = windows.batch(0, windows.per_epoch)[:, 1:]
+    _, targets = windows.rows(0, windows.per_epoch)  # the loop masks none of them
     assert (targets == tokens.eos).sum() >= len(pieces.read)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from storyteller.engine.catalogue import find_adapters, model_hash
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.model_config import load_config
+from storyteller.engine.network.weights import read_network
 from storyteller.errors import TrainingError
 from storyteller.paths import adapters_dir
 from storyteller.training import result
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
+
+    from storyteller.engine.network.model import Network
+    from storyteller.training.loop import Run
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -93,6 +98,28 @@ def test_its_perplexity_is_that_of_the_published_adapter(model: Path) -> None:
     assert told.of(Evaluated)[ended.step].best  # measured after every step
     with torch.inference_mode():
         assert engine_perplexity(model, Path(ended.path)) == pytest.approx(ended.perplexity, rel=1e-4)
+
+
+def test_the_base_that_learned_is_let_go_before_its_weights_are_read_again(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bases: list[ref[Tensor]] = []
+    left: list[int] = []
+    original = result._trained_logits
+
+    def trained_logits(run: Run, probe: Tensor) -> Tensor:
+        bases.extend(ref(weights) for weights in run.learner.model.parameters() if not weights.requires_grad)
+        return original(run, probe)
+
+    def read(*given: Any) -> Network:
+        left.append(sum(weights() is not None for weights in bases))
+        return read_network(*given)
+
+    monkeypatch.setattr(result, "_trained_logits", trained_logits)
+    monkeypatch.setattr(result, "read_network", read)
+    trained(model)
+    assert len(bases) > 20
+    assert left == [0]
 
 
 def test_the_card_says_what_was_done(model: Path) -> None:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from storyteller.config import load_settings
 from storyteller.engine.fake import READY
 from storyteller.engine.protocol import AdapterWeight, Generate
 from storyteller.tui.dialogs.genre import GenrePicker
-from storyteller.tui.mixing import Mix, fader, stepped, weight_words
+from storyteller.tui.mixing import Mix, as_setting, fader, from_setting, stepped, weight_words
 from storyteller.tui.standing import mix_words
 from tests.stubs.open_room import open_room
 
@@ -98,6 +101,52 @@ async def test_escape_leaves_everything(novel: Path) -> None:
         await picking(room, "noir", "stories")
         await room.press("3", "escape")
         assert room.room.prompter.adapters == (AdapterWeight("stories"),)
+
+
+async def test_a_mix_is_there_again_the_next_time_if_all_of_it_is(novel: Path) -> None:
+    mix = (AdapterWeight("stories", 0.8), AdapterWeight("noir", 0.3))
+    async with open_room(novel) as room:
+        await picking(room, "noir", "stories")
+        await room.press("8", "down", "down", "down", "3", "enter")
+        assert room.room.prompter.adapters == mix
+    settings = msgspec.structs.replace(load_settings()[0], consent="no")
+    async with open_room(novel, settings=settings) as room:
+        assert not room.room.prompter.adapters  # a model without any
+        dialog = await picking(room, "noir", "stories")
+        assert room.room.prompter.adapters == mix
+        assert dialog.mix.weights == {"noir": 0.3, "stories": 0.8}
+        await room.press("escape")
+        await picking(room, "stories")
+        await room.press("escape")
+        assert await asked(room) == (AdapterWeight("stories"),)
+
+
+async def test_a_genre_picked_alone_is_what_is_there_the_next_time(novel: Path) -> None:
+    async with open_room(novel) as room:
+        await picking(room, "noir", "poetry", "stories")
+        await room.press("0", "enter")
+        assert load_settings()[0].mix == ()  # the base alone
+        await picking(room)
+        await room.press(*"noir", "enter")
+        assert load_settings()[0].mix == ("noir=1",)
+        await picking(room)
+        await room.press("down", "enter")
+        await room.until(lambda: room.room.manner.genre == "poetry")
+        assert load_settings()[0].mix is None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["noir", "a-b_c", "x9"]), st.integers(0, 15)), max_size=4))
+def test_a_mix_comes_back_as_it_was_kept(weights: list[tuple[str, int]]) -> None:
+    mix = tuple(AdapterWeight(name, tenths / 10) for name, tenths in weights)
+    kept = as_setting(mix)
+    assert from_setting(kept, ["noir", "a-b_c", "x9"]) == mix
+    assert from_setting(kept, []) == (None if mix else ())
+
+
+def test_what_cannot_be_kept_is_not() -> None:
+    assert as_setting([AdapterWeight("/a/folder")]) is None
+    assert as_setting([AdapterWeight("noir", -1.0)]) is None
+    assert from_setting(None, ["noir"]) is None
 
 
 def test_a_fader_knows_where_it_is() -> None:

@@ -7,7 +7,8 @@ import pytest
 from storyteller.config import Settings
 from storyteller.engine.protocol import AdapterWeight
 from storyteller.errors import AdapterError, SettingsError
-from storyteller.tui.run import Options, adapter_weights, overridden
+from storyteller.tui.mixing import adapter_weights
+from storyteller.tui.run import Options, overridden
 
 
 def test_what_is_not_said_stays() -> None:
@@ -15,6 +16,12 @@ def test_what_is_not_said_stays() -> None:
     assert overridden(settings, Options()) == settings
     changed = overridden(settings, Options(model="small", preset="wild", threads=0))
     assert (changed.model, changed.preset, changed.genre, changed.threads) == ("small", "wild", "poetry", 0)
+
+
+def test_a_genre_that_is_asked_for_is_written_without_the_mix_of_last_time() -> None:
+    settings = Settings(mix=("noir=0.8",))
+    assert overridden(settings, Options(preset="wild")).mix == ("noir=0.8",)
+    assert overridden(settings, Options(genre="poetry")).mix is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from storyteller.training.events import (
     AnyEvent,
     Checkpointed,
     Evaluated,
-    Finished,
     Paused,
     Planned,
     Resumed,
@@ -37,22 +36,14 @@ from storyteller.tui.training.words import (
     standing_sentence,
     top_pieces,
 )
+from tests.stubs import training_events
 from tests.stubs.train_run import Run
 
 PLAN = Run("poetry", {"steps": "10"}).plan
 
 
 def stepped(step: int, loss: float = 3.0) -> Stepped:
-    return Stepped(
-        step=step,
-        steps=10,
-        loss=loss,
-        rate=1e-4,
-        gradient=1.0,
-        tokens_per_s=1_940.4,
-        seconds_left=240,
-        memory_gb=9.1,
-    )
+    return training_events.stepped(step, steps=10, loss=loss, tokens_per_s=1_940.4)
 
 
 def heard(*events: AnyEvent) -> Progress:
@@ -66,16 +57,7 @@ def measured(step: int, perplexity: float, *, best: bool = True) -> Evaluated:
     return Evaluated(step=step, perplexity=perplexity, best=best)
 
 
-FINISHED = Finished(
-    adapter="poetry",
-    version="v0001",
-    path="/x",
-    step=10,
-    base_perplexity=61.8,
-    perplexity=34.2,
-    seconds=252,
-    reason="all steps done",
-)
+FINISHED = training_events.finished(10)
 
 
 def test_the_line_of_figures() -> None:

@@ -11,8 +11,10 @@ import msgspec
 import pytest
 from textual.widgets import Input, OptionList, Static
 
-from storyteller.engine.fake import READY
+from storyteller.engine.fake import READY, Reply
+from storyteller.engine.presets import presets_path
 from storyteller.engine.protocol import AdapterWeight, Generate
+from storyteller.genres import genres_path
 from storyteller.training.corpus import shelf
 from storyteller.training.run_folder import RunFolder
 from storyteller.tui.dialogs.folder import FolderPicker
@@ -271,37 +273,82 @@ async def test_curves_wear_every_theme(novel: Path, poems: Path, monkeypatch: py
             assert any("⠒" in segment.text or "⠤" in segment.text for segment in rendered(curve)), name
 
 
-async def test_base_and_adapter_are_asked_the_same_one_after_the_other(
+async def in_trial(room: OpenRoom) -> TrialScreen:
+    """The trial of a run that is over, with nothing asked before it."""
+    room.app.model = replace(
+        room.app.model, ready=msgspec.structs.replace(READY, adapters=("noir", "stories"))
+    )
+    screen = await training(room)
+    await long(room, lambda: screen._plan is not None)
+    await room.press("enter")
+    await long(room, lambda: screen.phase == "over")
+    room.engine.received.clear()
+    await room.press("t")
+    trial = await room.dialog(TrialScreen)
+    assert isinstance(trial, TrialScreen)
+    return trial
+
+
+def generations(room: OpenRoom) -> list[Generate]:
+    return [one for one in room.engine.received if isinstance(one, Generate)]
+
+
+async def test_base_and_adapter_are_two_takes_of_one_request_with_the_same_seed(
     novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STUB_RUN", "steps:2")
-    async with open_room(novel, script=[" It was late.", " The moon is up."], pace=0.0) as room:
-        room.app.model = replace(
-            room.app.model, ready=msgspec.structs.replace(READY, adapters=("noir", "stories"))
-        )
-        screen = await training(room)
-        await long(room, lambda: screen._plan is not None)
-        await room.press("enter")
-        await long(room, lambda: screen.phase == "over")
-        room.engine.received.clear()
-        await room.press("t")
-        trial = await room.dialog(TrialScreen)
-        assert isinstance(trial, TrialScreen)
-        await long(room, lambda: trial.texts == (" It was late.", " The moon is up."))
-        base, adapted = (one for one in room.engine.received if isinstance(one, Generate))
-        assert base.adapters == ()
-        assert adapted.adapters == (AdapterWeight("stories"),)
-        assert base.context == adapted.context
-        assert base.context.text == "She read it twice."
-        assert (base.seed, base.settings, base.stop) == (adapted.seed, adapted.settings, adapted.stop)
+    both = Reply(texts=(" It was late.", " The moon is up."))
+    async with open_room(novel, script=[both, " Stronger.", " Stronger still."], pace=0.0) as room:
+        trial = await in_trial(room)
+        await long(room, lambda: trial.texts == both.texts)
+        (asked,) = generations(room)
+        assert asked.take_adapters == ((), (AdapterWeight("stories"),))
+        assert asked.seeds[0] == asked.seeds[1]
+        assert asked.context.text == "She read it twice."
         await room.press("right", "right")
-        await long(room, lambda: trial.texts[1] == " The moon is up.")
+        await long(room, lambda: trial.texts == (" It was late.", " Stronger still."))
+        weaker, stronger = generations(room)[1:]
+        assert (weaker.takes, weaker.adapters) == (1, (AdapterWeight("stories", 1.1),))
+        assert (stronger.takes, stronger.adapters) == (1, (AdapterWeight("stories", 1.2),))
+        assert stronger.seeds == asked.seeds[:1]
         await room.press("enter")
         assert room.app.screen is room.room
         room.room.quiet()
         await room.settle()
         assert "stories 1.2" in room.line("status")
         assert room.room.prompter.adapters == (AdapterWeight("stories", 1.2),)
+
+
+async def test_another_weight_before_the_base_is_done_asks_for_both_again(
+    novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_RUN", "steps:2")
+    both = Reply(texts=(" It was late.", " The moon is up."))
+    async with open_room(novel, script=[both], pace=None) as room:
+        trial = await in_trial(room)
+        await room.engine.step(2)
+        await room.press("right")
+        await room.engine.finish()
+        await room.until(lambda: trial.texts == both.texts)
+        first, second = generations(room)
+        assert second.take_adapters == ((), (AdapterWeight("stories", 1.1),))
+        assert second.seeds == first.seeds
+
+
+async def test_a_search_which_has_one_mix_a_request_is_asked_twice(
+    novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_RUN", "steps:2")
+    genres_path().parent.mkdir(parents=True)
+    genres_path().write_text('[stories]\npreset = "beams"\n')
+    presets_path().write_text('[beams]\nmethod = "beam"\n')
+    async with open_room(novel, script=[" It was late.", " The moon is up."], pace=0.0) as room:
+        trial = await in_trial(room)
+        await long(room, lambda: trial.texts == (" It was late.", " The moon is up."))
+        base, adapted = generations(room)
+        assert (base.take_adapters, adapted.take_adapters) == ((), ())
+        assert (base.adapters, adapted.adapters) == ((), (AdapterWeight("stories"),))
+        assert base.seeds == adapted.seeds
 
 
 def files_in(folder: Path) -> list[str]:

@@ -11,7 +11,7 @@ from storyteller.cli import training_view
 from storyteller.cli.streams import output
 from storyteller.cli.training_view import JsonView, TrainingView
 from storyteller.training.events import Evaluated, Failed, Sampled, Stepped, to_line
-from tests.unit.training.test_events import EVENTS
+from tests.stubs.training_events import EVENTS
 
 if TYPE_CHECKING:
     from rich.progress import Progress

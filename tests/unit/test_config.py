@@ -50,6 +50,9 @@ def test_values_are_read() -> None:
         ("takes = true", "takes"),
         ('takes = "three"', "takes"),
         ("braid_lanes = 7", "braid_lanes"),
+        ('mix = ["noir"]', "mix"),
+        ('mix = ["../noir=1"]', "mix"),
+        ('mix = ["noir=nan"]', "mix"),
         ("auto_offer_delay_s = nan", "auto_offer_delay_s"),
         ("column_width = 99999999999999999999999", "column_width"),
         ('dtype = "int3"', "dtype"),
@@ -167,7 +170,8 @@ def test_what_is_saved_is_what_is_loaded(changes: list[tuple[str, Any]]) -> None
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_every_setting_can_be_written_and_read_back(name: str) -> None:
     default = getattr(Settings(), name)
-    save_setting(name, "gpt2" if default is None else default)
+    unset = ("noir=0.8", "stories=1.25") if name == "mix" else "gpt2"
+    save_setting(name, unset if default is None else default)
     settings, warnings = load_settings()
     assert warnings == []
-    assert getattr(settings, name) == ("gpt2" if default is None else default)
+    assert getattr(settings, name) == (unset if default is None else default)

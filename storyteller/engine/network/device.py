@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -134,6 +136,18 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+    elif sys.platform == "linux":
+        _trim_heap()
+
+
+def _trim_heap() -> None:
+    """Give back what glibc keeps of memory that was freed: without it, weights that were read by several threads stay.
+
+    GPT-2 small in bfloat16: 0.2 of 0.25 GB. Other C libraries have no such call.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _choose_device(wanted: str) -> tuple[torch.device, tuple[str, ...]]:

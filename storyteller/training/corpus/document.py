@@ -20,6 +20,13 @@ class Document(msgspec.Struct, frozen=True):
     source: str
     title: str = ""
 
+    @property
+    def page(self) -> str:
+        """The piece as it stands on a page, and is learned: its title above it, where it has one."""
+        if not self.title or self.text.startswith(self.title):
+            return self.text
+        return f"{self.title}\n\n{self.text}"
+
 
 class Skipped(msgspec.Struct, frozen=True):
     """A file that was left out, or rows of a file that were left out for one reason.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from io import BytesIO
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
@@ -19,7 +22,7 @@ from storyteller.training.corpus.report import Report, make_report
 from storyteller.training.corpus.rows import read_json, read_json_lines, read_parquet, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from storyteller.genres import Genre
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 1_000_000_000  # characters of a corpus; all of it is held in memory
 _TITLE_LIMIT: Final = 200  # characters
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Corpus(msgspec.Struct, frozen=True):
@@ -43,12 +47,19 @@ class Corpus(msgspec.Struct, frozen=True):
     hash: str
 
 
-def load_corpus(genre: Genre, paths: Sequence[Path], *, count: Callable[[str], int] | None = None) -> Corpus:
+def load_corpus(
+    genre: Genre,
+    paths: Sequence[Path],
+    *,
+    instead: Mapping[str, str] = _NOTHING,
+    count: Callable[[str], int] | None = None,
+) -> Corpus:
     """Everything to learn at and below `paths`, by the rules of `genre`.
 
     Args:
         genre: says whether line breaks and indentation are kept.
         paths: files and folders.
+        instead: by resolved path, texts that are read in place of what files hold.
         count: a tokeniser's count of a text's tokens, for the report; without it they are estimated.
 
     Raises:
@@ -65,7 +76,7 @@ def load_corpus(genre: Genre, paths: Sequence[Path], *, count: Callable[[str], i
     room = LIMIT
     for found in find_files(paths, skips):
         before = len(cleaned)
-        for document in _read(found, skips, room):
+        for document in _read(found, skips, room, instead):
             room -= len(document.text)
             text = clean(document.text, genre)
             if text:
@@ -82,12 +93,13 @@ def load_corpus(genre: Genre, paths: Sequence[Path], *, count: Callable[[str], i
     return Corpus(tuple(documents), report, _hash(documents))
 
 
-def _read(found: Found, skips: Skips, room: int) -> list[Document]:
+def _read(found: Found, skips: Skips, room: int, instead: Mapping[str, str]) -> list[Document]:
     """A file's documents, all or none: a file that turns out unusable half-way is left out whole."""
     documents: list[Document] = []
     own = Skips()
     try:
-        with opened(found.path) as file:
+        text = instead.get(os.path.realpath(found.path))
+        with opened(found.path) if text is None else BytesIO(text.encode("utf-8", "replace")) as file:
             for document in _documents(file, found, own):
                 for text in split_documents(document.text) or [""]:
                     room -= len(text)

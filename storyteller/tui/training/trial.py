@@ -1,4 +1,4 @@
-"""Base and adapter side by side: the same prompt, the same settings, the same seed."""
+"""Base and adapter side by side: the same prompt, the same settings, the same seed, two takes of one request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from storyteller.engine.presets import load_presets, shipped_presets
 from storyteller.engine.protocol import AdapterWeight, Context, Generate
-from storyteller.engine.settings import SamplerSettings, StopRules
+from storyteller.engine.settings import SEARCHES, SamplerSettings, StopRules
 from storyteller.errors import SettingsError
 from storyteller.genres import find_genre
 from storyteller.text import display_text
@@ -30,7 +30,7 @@ from storyteller.tui.training.keys import TRIAL_BINDINGS
 from storyteller.uuid7 import uuid7
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from textual._path import CSSPathType
     from textual.binding import BindingType
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 _TOKENS: Final = 120
 _BESIDE: Final = 80  # cells from which they stand side by side
 _SHOWN: Final = 600  # characters of the prompt's end that are shown
+_BASE, _ADAPTER = 0, 1  # the sides
+_BOTH: Final = (_BASE, _ADAPTER)
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class TrialScreen(OverRoom[bool]):
         self._rng = rng or random.Random()
         self._seed = self._rng.getrandbits(31)
         self._weight = 1.0
-        self._texts: dict[str, str] = {}  # by the id of their request
-        self._requests: tuple[Generate, Generate] = self._asked()
+        self._texts = ["", ""]  # by side
+        self._side_of: dict[tuple[str, int], int] = {}  # by request and take; earlier requests have none
+        self._complete: set[int] = set()  # sides
         self._streams: list[Stream] = []
         self._trouble = ""
 
@@ -113,8 +116,8 @@ class TrialScreen(OverRoom[bool]):
     @property
     def texts(self) -> tuple[str, str]:
         """What base and adapter wrote so far."""
-        base, adapter = self._requests
-        return self._texts.get(base.id, ""), self._texts.get(adapter.id, "")
+        base, adapter = self._texts
+        return base, adapter
 
     def draw(self) -> None:
         """Both texts as far as they are."""
@@ -139,29 +142,34 @@ class TrialScreen(OverRoom[bool]):
 
     # Writing
 
-    def _asked(self) -> tuple[Generate, Generate]:
-        base = Generate(
+    def _request(self, sides: Sequence[int]) -> Generate:
+        """A take for each of `sides`, which the engine writes in one batch."""
+        mixes = {_BASE: (), _ADAPTER: (AdapterWeight(self._trial.adapter, self._weight),)}
+        request = Generate(
             id=uuid7(),
             context=self._trial.context,
             settings=self._trial.settings,
             stop=StopRules(max_tokens=_TOKENS),
-            seed=self._seed,
+            takes=len(sides),
+            seeds=(self._seed,) * len(sides),
         )
-        mixed = (AdapterWeight(self._trial.adapter, self._weight),)
-        return base, replace(base, id=uuid7(), adapters=mixed)
+        if len(sides) == 1:
+            return replace(request, adapters=mixes[sides[0]])
+        return replace(request, take_adapters=tuple(mixes[side] for side in sides))
 
-    def _write(self, *, adapter_only: bool = False) -> None:
+    def _write(self, sides: Sequence[int] = _BOTH) -> None:
         self._cancel()
-        before = self._requests[0]
-        base, adapter = self._asked()
-        if adapter_only and before.id in self._texts:
-            self._requests, asked = (before, adapter), [adapter]
-        else:
-            self._requests, asked = (base, adapter), [base, adapter]
         self._trouble = ""
-        self._streams = [
-            Stream(self.room.storyteller.engine, request, self.post_message) for request in asked
-        ]
+        self._side_of.clear()
+        self._complete.difference_update(sides)
+        # A search has one mix for all its takes.
+        apart = self._trial.settings.method in SEARCHES
+        for group in [(side,) for side in sides] if apart else [tuple(sides)]:
+            request = self._request(group)
+            for take, side in enumerate(group):
+                self._texts[side] = ""
+                self._side_of[request.id, take] = side
+            self._streams.append(Stream(self.room.storyteller.engine, request, self.post_message))
         streams = list(self._streams)
 
         async def one_after_the_other() -> None:
@@ -185,19 +193,26 @@ class TrialScreen(OverRoom[bool]):
 
     @on(OfferGrew)
     def _grew(self, event: OfferGrew) -> None:
-        self._texts[event.generation] = self._texts.get(event.generation, "") + event.text
-        self._room_changed()
+        side = self._side_of.get((event.generation, event.take))
+        if side is not None:
+            self._texts[side] += event.text
+            self._room_changed()
 
     @on(OfferRewound)
     def _rewound(self, event: OfferRewound) -> None:
-        text = self._texts.get(event.generation, "")
-        self._texts[event.generation] = text[: len(text) - event.characters]
-        self._room_changed()
+        side = self._side_of.get((event.generation, event.take))
+        if side is not None:
+            text = self._texts[side]
+            self._texts[side] = text[: len(text) - event.characters]
+            self._room_changed()
 
     @on(OfferEnded)
     def _ended(self, event: OfferEnded) -> None:
-        self._texts[event.done.id] = event.done.text
-        self._room_changed()
+        side = self._side_of.get((event.done.id, event.done.take))
+        if side is not None:
+            self._texts[side] = event.done.text
+            self._complete.add(side)
+            self._room_changed()
 
     @on(OfferFailed)
     def _failed(self, event: OfferFailed) -> None:
@@ -216,7 +231,7 @@ class TrialScreen(OverRoom[bool]):
         weight = stepped(self._weight, by)
         if weight != self._weight and 0 < weight <= STRONGEST:
             self._weight = weight
-            self._write(adapter_only=True)
+            self._write((_ADAPTER,) if _BASE in self._complete else _BOTH)
 
     def action_use(self) -> None:
         """Write with it from now on, as strong as it is here."""

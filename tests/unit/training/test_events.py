@@ -9,48 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyteller.training.events import (
-    AnyEvent,
-    Checkpointed,
-    Evaluated,
-    Failed,
-    Finished,
-    Paused,
-    Planned,
-    Resumed,
-    Said,
-    Sampled,
-    Stepped,
-    Stopped,
-    read_events,
-    to_line,
-)
+from storyteller.training.events import AnyEvent, read_events, to_line
+from tests.stubs.training_events import EVENTS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-EVENTS: tuple[AnyEvent, ...] = (
-    Planned(
-        genre="poetry", base="tiny", device="cpu", dtype="float32", documents=11, held_out_documents=1, tokens=830,
-        held_out_tokens=72, steps=6, epochs=0.5, batch=4, micro_batch=4, seq=16, rank=2, alpha=8.0, dropout=0.05,
-        rate=0.01, parameters=3072, warnings=("Little text.",),
-    ),
-    Resumed(step=3),
-    Stepped(
-        step=4, steps=6, loss=7.25, rate=0.01, gradient=2.5, tokens_per_s=6400.0, seconds_left=0.5, memory_gb=0.7
-    ),
-    Evaluated(step=4, perplexity=1300.5, best=True),
-    Sampled(step=4, prompt="The sea", text=" “Who\nis there?” 日本\x1b[31m\u2028"),
-    Checkpointed(step=4),
-    Said(message="There was not enough memory."),
-    Paused(paused=True),
-    Stopped(step=4),
-    Failed(message="the disk"),
-    Finished(
-        adapter="poetry", version="v0001", path="/a", step=6, base_perplexity=1682.9, perplexity=1189.8, seconds=0.1,
-        reason="all steps done",
-    ),
-)  # fmt: skip
 
 
 def read(path: Path, offset: int = 0) -> list[AnyEvent]:
