@@ -97,12 +97,12 @@ static inline int partial_dots(const uint16_t* const* w, int inputs, const Row& 
 static inline float product_at(const float* w, const Row& row, int k) { return w[k] * row.x[k]; }
 static inline float product_at(const uint16_t* w, const Row& row, int k) { return widen(w[k]) * widen(row.half[k]); }
 
-template <int R, class W>
-static inline void tile_dots(const Weight& weight, int tile, const Row* rows, V* y) {
+template <class W>
+static void tile_dots(const Weight& weight, int tile, int count, const Row* rows, V* y) {
     const W* w[LANES];  // past the last output, that one again
     for (int o = 0; o < LANES; o++)
         w[o] = (const W*)weight.data + long(std::min(tile * LANES + o, weight.outputs - 1)) * weight.inputs;
-    for (int r = 0; r < R; r++) {
+    for (int r = 0; r < count; r++) {
         V sums[LANES] = {};
         int k = r ? partial_dots<false>(w, weight.inputs, rows[r], sums) : partial_dots<true>(w, weight.inputs, rows[r], sums);
         y[r] = totals_of(sums);
@@ -116,8 +116,8 @@ static void tile_of(const Weight& weight, int tile, const Row* rows, V* y) {
     switch (weight.kind) {
         case INT4: return tile_int4<R>(weight, tile, rows, y);
         case INT8: return tile_int8<R>(weight, tile, rows, y);
-        case BFLOAT16: return tile_dots<R, uint16_t>(weight, tile, rows, y);
-        default: return tile_dots<R, float>(weight, tile, rows, y);
+        case BFLOAT16: return tile_dots<uint16_t>(weight, tile, R, rows, y);
+        default: return tile_dots<float>(weight, tile, R, rows, y);
     }
 }
 
