@@ -62,10 +62,10 @@ def _memory(
     each = _BYTES[settings.dtype]
     base = weights * {"8bit": 1.0, "4bit": 0.55}.get(settings.quantise or "", each) + head * each
     kept = micro_batch * settings.seq * _kept(config, settings, device, recompute=recompute) * each
-    learned = adapter_size(config, settings.rank) * _EACH_LEARNED
-    step = base + learned + config.vocab_size * _LOGITS + kept
-    # The head a second time, centred; and in float32 while it is.
-    check = (weights + head) * each * _PACKED + head * (each + 2 * 4)
+    learned = adapter_size(config, settings.rank)
+    step = base + learned * _EACH_LEARNED + config.vocab_size * _LOGITS + kept
+    # The head a second time, centred, and in float32 while it is; of the adapter, the best and what is read again.
+    check = (weights + head) * each * _PACKED + head * (each + 3 * 4) + learned * 2 * 4
     return _AROUND + max(step, check)
 
 

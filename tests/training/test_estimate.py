@@ -39,16 +39,18 @@ def gigabytes(
 @pytest.mark.parametrize(
     ("config", "dtype", "batch", "seq", "held"),
     [
-        (STARTER, "float32", 1, 128, 0.55),
-        (STARTER, "float32", 2, 128, 0.59),
+        (STARTER, "float32", 1, 128, 0.61),
+        (STARTER, "float32", 2, 128, 0.61),
         (STARTER, "float32", 1, 512, 0.65),
         (STARTER, "float32", 2, 512, 0.75),
         (STARTER, "float32", 8, 512, 1.45),
         (STARTER, "bfloat16", 1, 128, 0.53),
         (STARTER, "bfloat16", 2, 512, 0.645),
         (STARTER, "bfloat16", 8, 512, 0.93),
-        (LARGE, "bfloat16", 1, 128, 2.56),
-        (LARGE, "bfloat16", 2, 128, 2.76),
+        (SMALL, "float32", 1, 512, 1.53),
+        (SMALL, "bfloat16", 1, 64, 1.12),
+        (LARGE, "bfloat16", 1, 128, 3.12),
+        (LARGE, "bfloat16", 2, 128, 3.12),
         (LARGE, "bfloat16", 1, 512, 3.15),
         (LARGE, "bfloat16", 2, 512, 3.88),
     ],
@@ -61,15 +63,15 @@ def test_it_is_not_less_than_a_run_held_and_at_most_30_percent_more(
 
 
 def test_recomputing_takes_less() -> None:
-    whole = gigabytes(LARGE, "bfloat16", 1, 512)
-    assert gigabytes(LARGE, "bfloat16", 1, 512, recompute=True) < whole - 0.3
+    whole = gigabytes(LARGE, "bfloat16", 2, 512)
+    assert gigabytes(LARGE, "bfloat16", 2, 512, recompute=True) < whole - 0.5
 
 
 def test_in_the_end_the_engines_weights_are_read_whole_however_few_bits_learned() -> None:
     ways: tuple[Quantise | None, ...] = (None, "8bit", "4bit")
     fullest = {gigabytes(LARGE, "bfloat16", 1, 8, quantise=quantise) for quantise in ways}
     assert len(fullest) == 1
-    assert 2 * 774e6 / 1e9 < fullest.pop() < 3.0
+    assert 2 * 774e6 / 1e9 < fullest.pop() < 3.3
 
 
 def test_all_four_products_of_a_block_learn() -> None:
