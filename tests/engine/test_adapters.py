@@ -11,6 +11,7 @@ from transformers import GPT2LMHeadModel
 
 from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
+from storyteller.engine.network.linear import AdaptedLinear, DenseLinear
 from storyteller.engine.network.model_config import load_config
 from storyteller.engine.protocol import AdapterWeight, Ready
 from storyteller.engine.settings import SamplerSettings
@@ -119,6 +120,13 @@ def test_nothing_mixed_is_the_network_itself(tiny_model: Path, adapter: Path) ->
     assert mix(network, []) is network
     nothing = mix(network, [(load_adapter(adapter, network.config), 0.0)])
     assert close(our_logits(nothing), our_logits(network))
+
+
+def test_a_small_product_is_heard_beside_a_large_residual() -> None:
+    """In bfloat16 a quarter vanishes beside 64, and a half does not: the low-rank product belongs to what it is beside."""
+    row = torch.ones(1, 1, dtype=torch.bfloat16)
+    linear = AdaptedLinear(DenseLinear(0.25 * row, 0 * row[0]), row, 0.25 * row)
+    assert float(linear.added(row, 64 * row)) == 64.5
 
 
 def test_changing_the_mix_reads_the_prompt_again(

@@ -133,8 +133,11 @@ class AdaptedLinear:
         return activate(self(x), activation)
 
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
-        """`residual` + y: (n, outputs)."""
-        return torch.addmm(self.base.added(x, residual), x @ self.down, self.up)
+        """`residual` + y: (n, outputs).
+
+        Not the product onto the sum: in bfloat16 it would be less than the residual's last digit, layer after layer.
+        """
+        return residual + self(x)
 
 
 def linear(weight: Tensor, bias: Tensor | None, *, packed: bool = True) -> Linear:
