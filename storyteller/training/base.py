@@ -112,6 +112,10 @@ def _open_base(folder: Path, settings: Settings, device: torch.device) -> Any:
         ) from error
     if settings.quantise is None:
         model.to(device)
+    for part in model.modules():
+        # Measured once, bitsandbytes' 4-bit linears on a processor keep a layout that nothing can be learned through.
+        if hasattr(part, "support_avx512bf16_for_cpu"):
+            part.support_avx512bf16_for_cpu = False
     for parameter in model.parameters():
         parameter.requires_grad = False
     return model

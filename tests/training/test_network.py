@@ -19,16 +19,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from storyteller.training.network import Learner
+    from storyteller.training.settings import Quantise
 
 CPU = torch.device("cpu")
 
 
 def open_tiny(
-    folder: Path, *, dtype: str = "float32", recompute: bool = False, dropout: float = 0.0, **fields: Any
+    folder: Path,
+    *,
+    dtype: str = "float32",
+    recompute: bool = False,
+    dropout: float = 0.0,
+    quantise: Quantise | None = None,
+    **fields: Any,
 ) -> Learner:
     """A tiny model with these config fields and low-rank products that are heard: B is not zero."""
     write_model(folder, **fields)
-    wanted = Wanted(rank=2, alpha=3.0, dropout=dropout, seed=5)
+    wanted = Wanted(rank=2, alpha=3.0, dropout=dropout, seed=5, quantise=quantise)
     settings = resolved(wanted, parameters=1, window=64, tokens=1000, dtype=dtype)
     learner = open_learner(folder, settings, CPU, recompute=recompute)
     generator = torch.Generator().manual_seed(1)
@@ -164,3 +171,20 @@ def test_a_fresh_learner_is_the_base_and_only_low_rank_products_learn(tmp_path: 
         base = theirs(learner, whole[:, :-1], whole[:, 1:]).item()
     with torch.no_grad():
         assert learner.loss(whole[:, :-1], whole[:, 1:]).item() == pytest.approx(base, rel=1e-6)
+
+
+@pytest.mark.parametrize("quantise", ["8bit", "4bit"])
+def test_a_base_in_few_bits_learns_after_it_was_measured(tmp_path: Path, quantise: Quantise) -> None:
+    """bitsandbytes' linears change their layout for inference, and a run measures before it learns."""
+    undropped: dict[str, Any] = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
+    learner = open_tiny(tmp_path, dtype="bfloat16", quantise=quantise, n_embd=64, n_head=2, **undropped)
+    ids = some_ids()
+    learner.model.eval()
+    with torch.no_grad():
+        measured = learner.loss(ids[:, :-1], ids[:, 1:])
+    learner.model.train()
+    loss = learner.loss(ids[:, :-1], ids[:, 1:])
+    assert float(loss) == pytest.approx(float(measured), rel=0.02)
+    found = gradients(learner, loss)
+    assert len(found) == len(trainable(learner))
+    assert all(bool(grad.isfinite().all()) and bool(grad.any()) for grad in found.values())
