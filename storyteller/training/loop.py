@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from storyteller.engine.network.device import is_out_of_memory, release_memory
 from storyteller.training import checkpoint as checkpoints
+from storyteller.training.accumulation import accumulate
 from storyteller.training.base import adapter_tensors, set_adapter_tensors, trainable
 from storyteller.training.checkpoint import Checkpoint, Progress
 from storyteller.training.events import (
@@ -178,30 +178,15 @@ def _gradients(run: Run, parameters: Sequence[torch.nn.Parameter]) -> float:
     the number of all tokens.
     """
     settings, progress = run.settings, run.progress
-    mine = run.processes.share(settings.batch)
     first = progress.step * settings.batch
     counted = run.windows.counted(first, settings.batch)
     chance = _chance(run.device)
-    while True:
-        try:
-            total = torch.zeros((), device=run.device)
-            for start in range(mine.start, mine.stop, progress.micro_batch):
-                count = min(progress.micro_batch, mine.stop - start)
-                ids, targets = (rows.to(run.device) for rows in run.windows.rows(first + start, count))
-                loss = run.learner.loss(ids, targets) / counted
-                torch.autograd.backward(loss)
-                total += loss.detach()
-        except (RuntimeError, MemoryError) as error:
-            at_once = min(progress.micro_batch, len(mine))
-            if not is_out_of_memory(error) or at_once <= 1:
-                raise
-            progress.micro_batch = at_once // 2
-        else:
-            run.processes.sum_gradients(parameters, total)
-            return float(total)
-        for parameter in parameters:
-            parameter.grad = None
-        release_memory(run.device)
+
+    def loss_of(start: int, count: int) -> Tensor:
+        ids, targets = (rows.to(run.device) for rows in run.windows.rows(first + start, count))
+        return run.learner.loss(ids, targets) / counted
+
+    def again() -> None:
         _set_chance(run.device, chance)
         run.tell(
             Said(
@@ -209,6 +194,8 @@ def _gradients(run: Run, parameters: Sequence[torch.nn.Parameter]) -> float:
                 f"from {settings.batch}."
             )
         )
+
+    return float(accumulate(loss_of, settings.batch, progress, parameters, run.processes, again))
 
 
 def _sequences(count: int) -> str:

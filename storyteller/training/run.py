@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import torch
 
 from storyteller import __version__
 from storyteller.atomic import write_atomic
-from storyteller.engine.network.device import is_out_of_memory, release_memory
-from storyteller.errors import StorytellerError, TrainingError
+from storyteller.engine.network.device import release_memory
+from storyteller.errors import TrainingError
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes as launched
 from storyteller.training.adapters.card import Card
@@ -21,12 +21,13 @@ from storyteller.training.adapters.publish import publish
 from storyteller.training.base import open_learner
 from storyteller.training.checkpoint import Checkpoint, Progress
 from storyteller.training.data import measured_windows
-from storyteller.training.events import Failed, Finished, Resumed, Said, Stopped, to_line
+from storyteller.training.events import Finished, Said, Stopped
 from storyteller.training.loop import Diverged, Interrupted, Run, train
 from storyteller.training.preparation import Asked, Preparation
 from storyteller.training.result import write_result
 from storyteller.training.sample import sampler
 from storyteller.training.settings import Settings
+from storyteller.training.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from storyteller.training.preparation import Request
     from storyteller.training.processes import Processes
     from storyteller.training.run_folder import RunFolder
+
+_NO_MEMORY: Final = "There is not enough memory for one sequence at once. Use --recompute, a shorter --seq or a smaller --base."
 
 
 def run_training(
@@ -82,8 +85,8 @@ class _Working:
     ) -> None:
         self._prepared = prepared
         self._folder = folder
-        self._listener = tell
         self._processes = processes
+        self.tell = Teller(folder, tell, processes)
 
     def run(self, interrupted: Callable[[], bool], *, resume: bool, restart: bool) -> Finished | Stopped:
         resumed = self._checkpoint(resume=resume, restart=restart)
@@ -93,30 +96,8 @@ class _Working:
                 self._folder.events.unlink(missing_ok=True)
                 write_atomic(self._folder.settings, msgspec.json.encode(self._prepared.asked), mode=0o600)
         self._processes.wait()
-        try:
+        with self.tell.failures(lambda: f"then: {self._how_to_go_on}", _NO_MEMORY):
             return self._train(resumed, interrupted)
-        except StorytellerError as error:
-            self.tell(Failed(message=error.message))
-            raise
-        except OSError as error:
-            message = f"the disk: {error.strerror or error}. Make room, then: {self._how_to_go_on}"
-            self.tell(Failed(message=message))
-            raise TrainingError(message) from error
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                self.tell(Failed(message=f"{type(error).__name__}: {str(error)[:300]}"))
-                raise
-            message = "There is not enough memory for one sequence at once. Use --recompute, a shorter --seq or a smaller --base."
-            self.tell(Failed(message=message))
-            raise TrainingError(message) from error
-
-    def tell(self, event: AnyEvent) -> None:
-        """To whoever started the run, and to its file, unless the disk has no room for it."""
-        if not self._processes.leads:
-            return
-        with contextlib.suppress(OSError), self._folder.events.open("ab") as stream:
-            stream.write(to_line(event))
-        self._listener(event)
 
     @property
     def _how_to_go_on(self) -> str:
@@ -153,11 +134,7 @@ class _Working:
             raise TrainingError(
                 f"The run was begun with {changed}. Go on with what it was begun with, or begin anew with --restart."
             )
-        if damaged:
-            self.tell(
-                Said(message=f"{', '.join(damaged)} is damaged, so the run goes on from an earlier one.")
-            )
-        self.tell(Resumed(step=found.progress.step))
+        self.tell.resumed(found.progress.step, damaged)
         return found
 
     def _train(self, resumed: Checkpoint | None, interrupted: Callable[[], bool]) -> Finished | Stopped:

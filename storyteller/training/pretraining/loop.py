@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import torch
 
-from storyteller.engine.network.device import is_out_of_memory, release_memory
+from storyteller.training.accumulation import accumulate
 from storyteller.training.checkpoint import newest_step, save_step
 from storyteller.training.events import Checkpointed, Said, Stepped
 from storyteller.training.loop import Diverged, Interrupted, memory_gb
@@ -225,36 +225,24 @@ def _gradients(run: Run) -> Tensor:
         the loss, nats a token, on the device.
     """
     progress = run.progress
-    mine = run.processes.share(run.sequences)
     first = progress.step * run.sequences
-    parameters = list(run.network.parameters())
-    while True:
-        try:
-            total = torch.zeros((), device=run.device)
-            for start in range(mine.start, mine.stop, progress.micro_batch):
-                count = min(progress.micro_batch, mine.stop - start)
-                windows = run.windows.batch(first + start, count)
-                if run.device.type == "cuda":
-                    windows = windows.pin_memory()  # so that the copy waits for nothing
-                windows = windows.to(run.device, non_blocking=True)
-                loss = loss_of(run.network, windows) / run.training.tokens_per_step
-                torch.autograd.backward(loss)
-                total += loss.detach()
-        except (RuntimeError, MemoryError) as error:
-            at_once = min(progress.micro_batch, len(mine))
-            if not is_out_of_memory(error) or at_once <= 1:
-                raise
-            progress.micro_batch = at_once // 2
-        else:
-            run.processes.sum_gradients(parameters, total)
-            return total
-        run.network.zero_grad(set_to_none=True)
-        release_memory(run.device)
+
+    def share_of_loss(start: int, count: int) -> Tensor:
+        windows = run.windows.batch(first + start, count)
+        if run.device.type == "cuda":
+            windows = windows.pin_memory()  # so that the copy waits for nothing
+        windows = windows.to(run.device, non_blocking=True)
+        return loss_of(run.network, windows) / run.training.tokens_per_step
+
+    def again() -> None:
         run.tell(
             Said(
                 message=f"There was not enough memory: {progress.micro_batch} sequences at once from now on."
             )
         )
+
+    parameters = list(run.network.parameters())
+    return accumulate(share_of_loss, run.sequences, progress, parameters, run.processes, again)
 
 
 def _look(health: Tensor) -> None:

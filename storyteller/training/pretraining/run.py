@@ -11,11 +11,10 @@ import torch
 
 from storyteller.atomic import write_atomic
 from storyteller.engine.model_folder import model_hash
-from storyteller.engine.network.device import is_out_of_memory
-from storyteller.errors import StorytellerError, TrainingError
+from storyteller.errors import TrainingError
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes as launched
-from storyteller.training.events import Failed, Resumed, Said, Stopped, to_line
+from storyteller.training.events import Said, Stopped
 from storyteller.training.loop import Diverged, Interrupted
 from storyteller.training.pretraining import export as exports
 from storyteller.training.pretraining import shards
@@ -36,6 +35,7 @@ from storyteller.training.pretraining.planning import Plan
 from storyteller.training.pretraining.preparation import prepare
 from storyteller.training.pretraining.recipe import Recipe  # noqa: TC001 - msgspec reads the annotations
 from storyteller.training.run_folder import RunFolder
+from storyteller.training.telling import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 # The dashes: torchrun takes --run for an option of its own.
 _LAUNCHED: Final = "-- storyteller pretrain"
+_NO_MEMORY: Final = (
+    "There is not enough memory for one sequence at once. Make model.context or model.width smaller."
+)
 _ALL: Final = 1 << 62  # tokens to measure on at the end
 
 
@@ -96,20 +99,12 @@ class _Working:
         self.request, self.recipe = planned.request, planned.recipe
         self.folder = RunFolder(self.recipe.name, self.request.run)
         self.processes = processes
-        self._listener = tell
-
-    def tell(self, event: PretrainingEvent) -> None:
-        """To whoever started the run, and to its file, unless the disk has no room for it."""
-        if not self.processes.leads:
-            return
-        with contextlib.suppress(OSError), self.folder.events.open("ab") as stream:
-            stream.write(to_line(event))
-        self._listener(event)
+        self.tell = Teller(self.folder, tell, processes)
 
     def run(
         self, interrupted: Callable[[], bool], *, resume: bool, only_prepare: bool
     ) -> Exported | Stopped | Prepared:
-        try:
+        with self.tell.failures(lambda: "then go on with --resume.", _NO_MEMORY):
             key = self.planned.texts.key()
             # Before the texts are read, which takes minutes, and before other texts take these ones' place.
             resumed = None if only_prepare else self._checkpoint(key, resume=resume)
@@ -118,20 +113,6 @@ class _Working:
                 return said
             self.processes.wait()
             return self._train(prepared, resumed, interrupted)
-        except StorytellerError as error:
-            self.tell(Failed(message=error.message))
-            raise
-        except OSError as error:
-            message = f"the disk: {error.strerror or error}. Make room, then go on with --resume."
-            self.tell(Failed(message=message))
-            raise TrainingError(message) from error
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                self.tell(Failed(message=f"{type(error).__name__}: {str(error)[:300]}"))
-                raise
-            message = "There is not enough memory for one sequence at once. Make model.context or model.width smaller."
-            self.tell(Failed(message=message))
-            raise TrainingError(message) from error
 
     def _prepare(self, key: str) -> tuple[shards.Prepared, Prepared]:
         """The tokens: made by the first process, for which the others wait as long as it takes."""
@@ -175,11 +156,7 @@ class _Working:
                 f"The run in {folder} was begun with {_difference(before, asked)}. Go on with what it was begun with, or "
                 "name another --run."
             )
-        if damaged:
-            self.tell(
-                Said(message=f"{', '.join(damaged)} is damaged, so the run goes on from an earlier one.")
-            )
-        self.tell(Resumed(step=found.progress.step))
+        self.tell.resumed(found.progress.step, damaged)
         return found
 
     def _network(self) -> Gpt2:
@@ -202,7 +179,8 @@ class _Working:
         training = self.recipe.training
         windows = prepared.windows(self.recipe.model.context, training.seed)
         self.tell(self.planned.in_words(windows.per_epoch))
-        for advice in filter(None, [launched.how_to_use_all(self.planned.device, _LAUNCHED)]):
+        advice = launched.how_to_use_all(self.planned.device, _LAUNCHED)
+        if advice:
             self.tell(Said(message=advice))
         fresh = Progress(micro_batch=self.planned.micro_batch)
         run = Run(
@@ -273,14 +251,7 @@ def _difference(before: Asked, now: Asked) -> str:
 
 def _prepared(found: shards.Prepared, *, reused: bool) -> Prepared:
     genres = tuple(
-        GenreTokens(
-            genre=genre.genre,
-            documents=genre.documents,
-            tokens=genre.tokens,
-            bytes=genre.bytes,
-            held_out_documents=genre.held_out_documents,
-            held_out_tokens=genre.held_out_tokens,
-        )
+        GenreTokens(**{name: getattr(genre, name) for name in GenreTokens.__struct_fields__})
         for genre in found.manifest.genres
     )
     return Prepared(

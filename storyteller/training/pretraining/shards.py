@@ -13,6 +13,7 @@ import torch
 
 from storyteller.training.adapters.publish import write_synced
 from storyteller.training.checkpoint import size_and_hash
+from storyteller.training.pretraining.events import GenreTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,22 +26,15 @@ TOKENIZER: Final = "tokenizer"
 SHARD_TOKENS: Final = 16 << 20  # 32 MiB a file: it passes wherever files of 64 MiB do
 
 
-class Genre(msgspec.Struct, frozen=True, kw_only=True):
+class Genre(GenreTokens, frozen=True, kw_only=True):
     """What was made of a genre's texts.
 
     Attributes:
-        documents, tokens, bytes: learned from; bytes of text in UTF-8, without ends of documents.
-        held_out_documents, held_out_tokens, held_out_bytes: measured on.
+        held_out_bytes: measured on.
         repeats: how often an epoch reads it.
         shards: names of its files, in order; `held_out` is the file of what is measured on.
     """
 
-    genre: str
-    documents: int
-    tokens: int
-    bytes: int
-    held_out_documents: int
-    held_out_tokens: int
     held_out_bytes: int
     repeats: int
     shards: tuple[str, ...]
