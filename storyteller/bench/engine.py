@@ -6,7 +6,6 @@ machine does hurts all of them; of each figure the median counts.
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import sys
@@ -21,7 +20,18 @@ import msgspec
 
 from storyteller.bench.bounds import judged, peer_dtype
 from storyteller.bench.child import answers_of
-from storyteller.bench.figures import OURS, Answer, Bandwidth, Job, Opened, Peer, Report, Row, medians
+from storyteller.bench.figures import (
+    OURS,
+    Answer,
+    Bandwidth,
+    Job,
+    Opened,
+    Peer,
+    Report,
+    Row,
+    conclude,
+    medians,
+)
 from storyteller.bench.machine import processor
 from storyteller.bench.tables import print_report
 from storyteller.engine.protocol import Dtype
@@ -76,12 +86,7 @@ def bench_engine(plan: Plan, *, measure: Measure | None = None) -> Report:
 
 def main(plan: Plan, *, as_json: bool = False) -> int:
     """Measure and print. Returns 1 where a bound is missed that this run could judge."""
-    report = bench_engine(plan)
-    if as_json:
-        print(json.dumps(msgspec.to_builtins(report), indent=1))
-    else:
-        print_report(report)
-    return 0 if all(bound.met for bound in report.bounds) else 1
+    return conclude(bench_engine(plan), print_report, as_json=as_json)
 
 
 class _Run:

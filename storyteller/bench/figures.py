@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import statistics
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Peer = Literal["transformers", "llama.cpp"]
 Task = Literal["open", "decode", "bandwidth", "convert"]
@@ -158,3 +159,24 @@ def _median_row(rows: Sequence[Row]) -> Row:
         if isinstance(getattr(rows[0], name), float)
     }
     return msgspec.structs.replace(rows[0], **figures, round=-1)
+
+
+class Judged(Protocol):
+    """A report with what its figures must reach."""
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """Every bound that this run could judge."""
+        ...
+
+
+_Report = TypeVar("_Report", bound=Judged)
+
+
+def conclude(report: _Report, show: Callable[[_Report], None], *, as_json: bool) -> int:
+    """Print `report`, by `show` or as JSON; the exit code, 1 where a bound is missed."""
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(report), indent=1))
+    else:
+        show(report)
+    return 0 if all(bound.met for bound in report.bounds) else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from storyteller.bench.figures import Bound
+from storyteller.bench.figures import Bound, conclude
 from storyteller.engine.presets import find_preset
 from storyteller.engine.settings import SamplerSettings, StopRules
 
@@ -141,11 +140,7 @@ def main(
     for _ in core.load(Load(id="bench", model=model, dtype=dtype, threads=threads)):  # type: ignore[arg-type] # checked by the settings
         pass
     report = bench_speculation(core, tokens=tokens, rounds=rounds)
-    if as_json:
-        print(json.dumps(msgspec.to_builtins(report), indent=1))
-    else:
-        _print(report)
-    return 0 if all(bound.met for bound in report.bounds) else 1
+    return conclude(report, _print, as_json=as_json)
 
 
 def _measured(

@@ -21,7 +21,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from storyteller.bench.figures import OURS
+from storyteller.bench.figures import OURS, conclude
 from storyteller.bench.machine import processor
 from storyteller.bench.shapes import SHAPES
 from storyteller.bench.tables import bounds_table
@@ -118,12 +118,7 @@ def bench_training(plan: Plan, *, measure: Callable[[Task], TrainRow | Product] 
 
 def main(plan: Plan, *, as_json: bool = False) -> int:
     """Measure and print. Returns 1 where a bound is missed that this run could judge."""
-    report = bench_training(plan)
-    if as_json:
-        print(json.dumps(msgspec.to_builtins(report), indent=1))
-    else:
-        print_report(report)
-    return 0 if all(bound.met for bound in report.bounds) else 1
+    return conclude(bench_training(plan), print_report, as_json=as_json)
 
 
 def operations_per_token(config: ModelConfig, task: Task) -> float:

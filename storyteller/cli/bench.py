@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=True, help=__doc__)
 _SAMPLES = typer.Option(min=5, max=10_000, metavar="N", help="Keys of each kind.")
+_ShapeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shape",
+        metavar="SHAPE",
+        rich_help_panel="Model",
+        help="Random weights instead, as of `bench engine`.",
+    ),
+]
 
 
 @app.command(cls=SectionedCommand)
@@ -124,12 +133,7 @@ def threads(
     samples: Annotated[int, _SAMPLES] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON list.")] = False,
     model: ModelOption = None,
-    shape: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHAPE", rich_help_panel="Model", help="Random weights instead, as of `bench engine`."
-        ),
-    ] = None,
+    shape: _ShapeOption = None,
     dtype: Annotated[
         str | None, typer.Option(metavar="DTYPE", rich_help_panel="Model", help="Of the model.")
     ] = None,
@@ -250,12 +254,7 @@ def train(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     model: ModelOption = None,
-    shape: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SHAPE", rich_help_panel="Model", help="Random weights instead, as of `bench engine`."
-        ),
-    ] = None,
+    shape: _ShapeOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     threads: ThreadsOption = None,

@@ -38,3 +38,23 @@ ThreadsOption = Annotated[
         "--threads", min=0, metavar="N", rich_help_panel=_MODEL, help="Processor threads; 0 chooses."
     ),
 ]
+
+# A run of training
+
+RUN = "The run"
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", rich_help_panel=RUN, help="Say what would be done, and end.")
+]
+JsonEventsOption = Annotated[
+    bool, typer.Option("--json", rich_help_panel=RUN, help="Events as JSON, one a line.")
+]
+SaveEveryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--save-every",
+        min=1,
+        metavar="STEPS",
+        rich_help_panel=RUN,
+        help="Checkpoints; every two minutes if left out.",
+    ),
+]

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from storyteller.cli.interruption import INTERRUPTED, interruptible
-from storyteller.cli.options import DeviceOption  # noqa: TC001 - as above
+from storyteller.cli.options import (
+    RUN,
+    DeviceOption,
+    DryRunOption,
+    JsonEventsOption,
+    SaveEveryOption,
+)
 from storyteller.cli.pretraining_view import PretrainingView
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.streams import output
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _LEARNING = "Learning"
-_RUN = "The run"
 
 
 @app.command(cls=SectionedCommand)
@@ -69,23 +74,14 @@ def pretrain(
         float | None, typer.Option(rich_help_panel=_LEARNING, help="Of text at most, for a trial.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on from the last checkpoint in --run.")
+        bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on from the last checkpoint in --run.")
     ] = False,
     prepare_only: Annotated[
-        bool, typer.Option("--prepare-only", rich_help_panel=_RUN, help="Make the tokens, and end.")
+        bool, typer.Option("--prepare-only", rich_help_panel=RUN, help="Make the tokens, and end.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Say what would be done, and end.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=_RUN, help="Events as JSON, one a line.")
-    ] = False,
-    save_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="STEPS", rich_help_panel=_RUN, help="Checkpoints; every two minutes if left out."
-        ),
-    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonEventsOption = False,
+    save_every: SaveEveryOption = None,
     device: DeviceOption = None,
 ) -> int:
     """Train a GPT-2 from nothing: clean the texts, train a tokenizer, train the network, write a plain model folder.

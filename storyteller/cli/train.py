@@ -11,7 +11,15 @@ from storyteller.cli.engine import find_wanted, settings_with_notices
 from storyteller.cli.fetch_texts import texts_at
 from storyteller.cli.interruption import INTERRUPTED, interruptible
 from storyteller.cli.learned_from import Manuscripts, kept_spans, manuscripts
-from storyteller.cli.options import DeviceOption, DtypeOption, ThreadsOption  # noqa: TC001 - as above
+from storyteller.cli.options import (
+    RUN,
+    DeviceOption,
+    DryRunOption,
+    DtypeOption,
+    JsonEventsOption,
+    SaveEveryOption,
+    ThreadsOption,
+)
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.streams import output
 from storyteller.cli.training_view import JsonView, TrainingView
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 _LEARNING = "Learning"
-_RUN = "The run"
 
 
 @app.command(cls=SectionedCommand)
@@ -107,23 +114,14 @@ def train(
         ),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", rich_help_panel=_RUN, help="Go on with the genre's unfinished run.")
+        bool, typer.Option("--resume", rich_help_panel=RUN, help="Go on with the genre's unfinished run.")
     ] = False,
     restart: Annotated[
-        bool, typer.Option("--restart", rich_help_panel=_RUN, help="Throw its unfinished run away.")
+        bool, typer.Option("--restart", rich_help_panel=RUN, help="Throw its unfinished run away.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Say what would be done, and end.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", rich_help_panel=_RUN, help="Events as JSON, one a line.")
-    ] = False,
-    save_every: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="STEPS", rich_help_panel=_RUN, help="Checkpoints; every two minutes if left out."
-        ),
-    ] = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonEventsOption = False,
+    save_every: SaveEveryOption = None,
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     threads: ThreadsOption = None,
