@@ -32,8 +32,6 @@ from tests.stubs.tiny_training import (
     fail_call,
     interrupted_at,
     train_tiny,
-    without_samples,
-    write_steady_model,
 )
 
 if TYPE_CHECKING:
@@ -42,14 +40,21 @@ if TYPE_CHECKING:
 NO_MEMORY = "CUDA out of memory. Tried to allocate 20.00 GiB."
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_steady_model(tmp_path_factory.mktemp("learner"))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_samples(monkeypatch)
+def rows_learned(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many sequences each later step learns from at once; grows as it learns."""
+    found: list[int] = []
+    original = Learner.loss
+
+    def loss(self: Learner, ids: Tensor, targets: Tensor) -> Tensor:
+        if self.model.training:
+            found.append(len(ids))
+        return original(self, ids, targets)
+
+    monkeypatch.setattr(Learner, "loss", loss)
+    return found
 
 
 def largest_difference(one: Finished | Stopped, other: Finished | Stopped) -> float:
@@ -112,34 +117,18 @@ def test_49_a_resumed_run_remembers_how_many_fit(model: Path, monkeypatch: pytes
     with monkeypatch.context() as patch:
         fail_call(patch, torch.autograd, "backward", {1}, lambda: RuntimeError(NO_MEMORY))
         interrupted_at(2, model)
-    shapes = []
-    original = Learner.loss
-
-    def loss(self: Learner, ids: Tensor, targets: Tensor) -> Tensor:
-        if self.model.training:
-            shapes.append(len(ids))
-        return original(self, ids, targets)
-
-    monkeypatch.setattr(Learner, "loss", loss)
+    learned = rows_learned(monkeypatch)
     train_tiny(model, resume=True)
-    assert set(shapes) == {2}
+    assert set(learned) == {2}
 
 
 def test_49_fewer_at_once_may_be_asked_for_when_a_run_goes_on(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted_at(2, model)
-    shapes = []
-    original = Learner.loss
-
-    def loss(self: Learner, ids: Tensor, targets: Tensor) -> Tensor:
-        if self.model.training:
-            shapes.append(len(ids))
-        return original(self, ids, targets)
-
-    monkeypatch.setattr(Learner, "loss", loss)
+    learned = rows_learned(monkeypatch)
     train_tiny(model, resume=True, micro_batch=1)
-    assert set(shapes) == {1}
+    assert set(learned) == {1}
 
 
 @pytest.mark.parametrize("where", ["a step", "a measurement"])

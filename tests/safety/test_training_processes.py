@@ -33,9 +33,6 @@ from tests.stubs.tiny_training import (
     command_options,
     train_here,
     train_tiny,
-    without_samples,
-    write_steady_model,
-    write_verses,
 )
 from tests.stubs.training_process import TrainingProcess
 
@@ -60,19 +57,7 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_steady_model(tmp_path_factory.mktemp("learner"))
-
-
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    return write_verses(tmp_path / "verses")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_samples(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def steps_in(events: Sequence[AnyEvent]) -> int:

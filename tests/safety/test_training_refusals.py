@@ -15,28 +15,13 @@ from tests.stubs.tiny_training import (
     command_options,
     train_here,
     verses,
-    without_samples,
-    write_steady_model,
-    write_verses,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_steady_model(tmp_path_factory.mktemp("learner"))
-
-
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    return write_verses(tmp_path / "verses")
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_samples(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 # 50, 53

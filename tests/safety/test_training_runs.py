@@ -33,22 +33,13 @@ from tests.stubs.tiny_training import (
     train_tiny,
     verses,
     weights_of,
-    without_samples,
-    write_steady_model,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_steady_model(tmp_path_factory.mktemp("learner"))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_samples(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def full_disk(*_: object, **__: object) -> Any:

@@ -123,6 +123,10 @@ def run_to_the_end(words: list[str], tmp_path: Path) -> None:
     assert code == 0, out.read_text()
 
 
+def pretrain_words(recipe: Path, run: Path) -> list[str]:
+    return ["pretrain", "--recipe", str(recipe), "--device", "cpu", "--run", str(run), "--json"]
+
+
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns(recipe: Path, tmp_path: Path, undisturbed: Path) -> None:
     run = tmp_path / "run"
@@ -136,17 +140,7 @@ def test_two_processes_learn_what_one_learns(recipe: Path, tmp_path: Path, undis
         "-m",
         "--",
     ]
-    command = [
-        "storyteller",
-        "pretrain",
-        "--recipe",
-        str(recipe),
-        "--device",
-        "cpu",
-        "--run",
-        str(run),
-        "--json",
-    ]
+    command = ["storyteller", *pretrain_words(recipe, run)]
     run_to_the_end([*launcher, *command], tmp_path)
     together, alone = (
         [json.loads(line) for line in (folder / "events.jsonl").read_bytes().splitlines()]
@@ -166,18 +160,7 @@ def test_two_processes_learn_what_one_learns(recipe: Path, tmp_path: Path, undis
 @pytest.mark.slow
 def test_after_sigkill_it_goes_on_to_the_same_model(recipe: Path, tmp_path: Path, undisturbed: Path) -> None:
     run = tmp_path / "run"
-    words = [
-        "pretrain",
-        "--recipe",
-        str(recipe),
-        "--device",
-        "cpu",
-        "--run",
-        str(run),
-        "--json",
-        "--save-every",
-        "1",
-    ]
+    words = [*pretrain_words(recipe, run), "--save-every", "1"]
     with subprocess.Popen(
         [sys.executable, "-m", "storyteller", *words],
         stdout=subprocess.PIPE,
