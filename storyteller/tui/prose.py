@@ -65,9 +65,15 @@ def drawn(
 ) -> list[Content]:
     """Lines of `text` with its spans styled; the character at `caret` is shown in reverse."""
     painted: list[Content] = []
-    for start, end in lines:
+    caret_row = -1 if caret is None else row_of(lines, caret)
+    for number, (start, end) in enumerate(lines):
         shown = display_line(text[start:end].replace("\t", " "))
-        here = caret is not None and start <= caret and (caret < end or (caret == end and _ends(text, end)))
+        here = (
+            caret is not None
+            and number == caret_row
+            and start <= caret
+            and (caret < end or (caret == end and _ends(text, end)))
+        )
         content = Content(shown + " " if here and caret == end else shown)
         for first, last, style in spans:
             if first < end and last > start:

@@ -49,6 +49,12 @@ def test_a_cell_of_a_line_is_the_character_that_is_painted_there(
     assert cell_len(painted[: offset - line[0]]) <= max(x, 0)
 
 
+def test_the_caret_after_a_space_that_fills_a_line_is_drawn_once() -> None:
+    painted = drawn("ab ", rows("ab ", 3), caret=3)
+    assert [line.plain for line in painted] == ["ab ", " "]
+    assert [bool(line.spans) for line in painted] == [False, True]
+
+
 def test_controls_are_pictures_and_brackets_are_brackets() -> None:  # safety 44, 78
     (content,) = drawn("[/red]\x1b]0;x\x07 \x9b", [(0, 15)])
     assert content.plain == "[/red]\u241b]0;x\u2407 \ufffd"
