@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _SPREAD: Final = 0.02  # of the first weights, GPT-2's
 _ROWS: Final = {"cuda": 8192}  # of which logits exist at once: 400 MB for 12,288 tokens
 _FEW_ROWS: Final = 512
+_QUERIES: Final = 128  # of one block of attention on a processor
 # transformers keeps the products of a block as (inputs, outputs), torch as (outputs, inputs).
 _PRODUCTS: Final = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
@@ -50,9 +51,30 @@ class Attention(nn.Module):
         q, k, v = (
             self.c_attn(x).view(rows, count, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         )  # (b, heads, t, d_head)
-        gathered = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        if x.device.type == "cpu":
+            gathered = attention_in_blocks(q, k, v)
+        else:
+            gathered = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         out: Tensor = self.c_proj(gathered.transpose(1, 2).reshape(rows, count, width))
         return out
+
+
+def attention_in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention of (b, heads, t, d_head), some queries at a time, each against the keys up to the last of them.
+
+    What scaled_dot_product_attention gives; on a processor half as long in bfloat16, compiled: 28 ms against 62 for a
+    layer and its gradient (8 sequences of 512, five heads of 64, two cores of Zen 5).
+    """
+    count = q.shape[-2]
+    q = q * q.shape[-1] ** -0.5
+    places = torch.arange(count, device=q.device)
+    gathered = []
+    for start in range(0, count, _QUERIES):
+        end = min(start + _QUERIES, count)
+        scores = q[..., start:end, :] @ k[..., :end, :].mT
+        scores = scores.masked_fill(places[:end] > places[start:end, None], -math.inf)
+        gathered.append(torch.softmax(scores, dim=-1) @ v[..., :end, :])
+    return torch.cat(gathered, dim=-2)
 
 
 class Mlp(nn.Module):

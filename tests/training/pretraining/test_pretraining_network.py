@@ -50,6 +50,22 @@ def network(start: Path) -> Gpt2:
     return made
 
 
+@pytest.mark.parametrize("count", [1, 2, 127, 128, 129, 300])
+def test_attention_in_blocks_is_attention(count: int) -> None:
+    drawn = torch.randn(
+        3, 2, 2, count, 8, generator=torch.Generator().manual_seed(count), dtype=torch.float64
+    )
+    learned = [part.clone().requires_grad_() for part in drawn]
+    expected = [part.clone().requires_grad_() for part in drawn]
+    result = networks.attention_in_blocks(*learned)
+    plain = torch.nn.functional.scaled_dot_product_attention(*expected, is_causal=True)
+    torch.testing.assert_close(result, plain)
+    result.square().sum().backward()
+    plain.square().sum().backward()
+    for ours, theirs in zip(learned, expected, strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+
+
 def test_loss_and_gradients_are_transformers_(
     start: Path, network: Gpt2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
