@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import torch
 
-from storyteller import __version__
 from storyteller.disk import sync_directory
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.device import Placement
@@ -17,8 +16,8 @@ from storyteller.engine.network.weights import read_network
 from storyteller.errors import TrainingError
 from storyteller.training.adapters.layout import save_synced
 from storyteller.training.adapters.publish import copy_synced, folder_to_be, write_synced
+from storyteller.training.pretraining.card import README, RECORD, is_written_by_hand, readme, record_json
 from storyteller.training.pretraining.network import Gpt2, as_published
-from storyteller.training.pretraining.recipe import Recipe  # noqa: TC001 - msgspec reads the annotations
 from storyteller.training.pretraining.tokenizer import FILES
 
 if TYPE_CHECKING:
@@ -26,32 +25,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-RECORD: Final = "pretraining.json"
+    from storyteller.training.pretraining.card import Record
+
 _WEIGHTS: Final = "model.safetensors"
 _OURS: Final = (*FILES, "config.json", _WEIGHTS, RECORD)
 _PROBE: Final = 64  # tokens
 _ROUNDING: Final = (
     1e-3  # of a log-probability, as a share of the logits' spread: both sides compute in float32
 )
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a model comes from; what marks its folder as one that a later run may write over.
-
-    Attributes:
-        start: the name of the model it went on from; None: from nothing.
-        texts: the hash of what the tokens were made of.
-        bits_per_byte: of texts held out, by genre.
-    """
-
-    recipe: Recipe
-    start: str | None
-    texts: str
-    step: int
-    tokens: int
-    seconds: float
-    bits_per_byte: dict[str, float]
-    version: str = __version__
 
 
 def check_target(folder: Path) -> None:
@@ -79,11 +60,11 @@ def export(folder: Path, network: Gpt2, tokenizer: Path, end: int, record: Recor
     """Write the model to `folder` in bfloat16, having opened it again.
 
     Args:
-        folder: where `check_target` allows it; what is there beside our files stays.
+        folder: where `check_target` allows it; what is there beside our files stays, and a card that a hand has changed.
         network: the result.
         tokenizer: a folder with its files.
         end: the id that ends a document.
-        record: goes beside it.
+        record: goes beside it, and as a card in words.
 
     Raises:
         TrainingError: it may not be written there, or does not say what was trained.
@@ -96,12 +77,14 @@ def export(folder: Path, network: Gpt2, tokenizer: Path, end: int, record: Recor
             copy_synced(tokenizer / name, temporary / name)
         write_synced(temporary / "config.json", config_json(network, end))
         save_synced(as_published(network.state_dict()), temporary / _WEIGHTS)
-        write_synced(temporary / RECORD, msgspec.json.format(msgspec.json.encode(record)))
+        write_synced(temporary / RECORD, record_json(record))
+        write_synced(temporary / README, readme(record).encode())
         sync_directory(temporary)
         _compare(temporary, network)
         temporary.chmod(0o755)
         if folder.exists() and any(folder.iterdir()):
-            for name in _OURS:
+            ours = _OURS if is_written_by_hand(folder) else (*_OURS, README)
+            for name in ours:
                 (temporary / name).replace(folder / name)
         else:
             shutil.rmtree(folder, ignore_errors=True)

@@ -41,12 +41,14 @@ class Progress(msgspec.Struct, kw_only=True):
         step, tokens: done and read.
         seconds: of the clock that the schedule may follow: everything since the first step but preparing and exporting.
         micro_batch: sequences at once, after memory ran out perhaps.
+        curve: what was measured on the way.
     """
 
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
     micro_batch: int = 1
+    curve: list[Measured] = []
 
 
 @dataclass(eq=False)
@@ -136,7 +138,7 @@ def pretrain(run: Run, resumed: Saved | None = None) -> None:
         last = training.tokens is not None and progress.tokens >= training.tokens  # measured as a whole soon
         if progress.step % training.measure_every == 0 and not last:
             _look(health)
-            run.tell(_measured(run, training.measured_tokens))
+            measure_on_the_way(run)
             looked = time.monotonic()
     _look(health)
     save(run, optimisers, must=True)
@@ -251,8 +253,13 @@ def _look(health: Tensor) -> None:
         raise Diverged
 
 
-def _measured(run: Run, most: int) -> Measured:
-    return Measured(step=run.progress.step, tokens=run.progress.tokens, bits_per_byte=measure(run, most))
+def measure_on_the_way(run: Run) -> None:
+    """Measure on a part of what is held out; tell it, and remember it for the card."""
+    progress = run.progress
+    figures = measure(run, run.training.measured_tokens)
+    measured = Measured(step=progress.step, tokens=progress.tokens, bits_per_byte=figures)
+    progress.curve.append(measured)
+    run.tell(measured)
 
 
 def _stepped(run: Run, loss: float, norm: float, pace: float, seconds: float) -> Stepped:

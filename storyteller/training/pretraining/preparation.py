@@ -22,6 +22,7 @@ from storyteller.training.pretraining.shards import (
     Manifest,
     ShardWriter,
     files_in,
+    held_out_texts,
     open_prepared,
 )
 from storyteller.training.pretraining.sources import documents, fingerprint
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from storyteller.training.pretraining.shards import Prepared
     from storyteller.training.pretraining.sources import Document
 
-_FORMAT: Final = 1  # of the tokens: a change of cleaning or of the files makes them anew
+_FORMAT: Final = 2  # of the tokens: a change of cleaning or of the files makes them anew
 _HELD_OUT_SIDE: Final = 3  # of the marks' remainders
 _HELD_OUT_CHARACTERS: Final = 200_000  # of a document measured on
 _HELD_OUT_TOKENS: Final = 400_000  # of a genre
@@ -158,6 +159,7 @@ class _Encoding:
         self._texts, self._source, self._tokenizer, self._end = texts, source, tokenizer, end
         self._bytes = {True: 0, False: 0}
         self._documents = {True: 0, False: 0}
+        self._held_out: list[str] = []
 
     def into(self, folder: Path, tell: Callable[[Preparing], None]) -> Genre:
         """Write the genre's files into `folder`."""
@@ -175,6 +177,7 @@ class _Encoding:
             tell(Preparing(genre=genre, documents=self._documents[False], megabytes=done, doing="tokens"))
         learned.close()
         held_out.close()
+        write_synced(folder / held_out_texts(genre), msgspec.json.Encoder().encode_lines(self._held_out))
         return Genre(
             genre=genre,
             documents=self._documents[False],
@@ -211,7 +214,8 @@ class _Encoding:
             return
         kept = list(islice((*ids, self._end), room))
         writer.add(kept)
-        self._count(len(self._tokenizer.decode(kept).encode()), held=True)
+        self._held_out.append(self._tokenizer.decode(kept))  # which leaves its end out
+        self._count(len(self._held_out[-1].encode()), held=True)
 
     def _count(self, size: int, *, held: bool) -> None:
         self._bytes[held] += size

@@ -11,6 +11,7 @@ import torch
 
 from storyteller.atomic import write_atomic
 from storyteller.engine.model_folder import model_hash
+from storyteller.engine.network.weights import parameter_count
 from storyteller.errors import TrainingError
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes as launched
@@ -18,14 +19,14 @@ from storyteller.training.events import Said, Stopped
 from storyteller.training.loop import Diverged, Interrupted
 from storyteller.training.pretraining import export as exports
 from storyteller.training.pretraining import shards
+from storyteller.training.pretraining.card import Record
 from storyteller.training.pretraining.events import (
     Exported,
     GenreTokens,
     Measured,
     Prepared,
 )
-from storyteller.training.pretraining.export import Record
-from storyteller.training.pretraining.loop import Progress, Run, load, measure, pretrain
+from storyteller.training.pretraining.loop import Progress, Run, load, measure, measure_on_the_way, pretrain
 from storyteller.training.pretraining.network import (
     compile_network,
     make_network,
@@ -195,6 +196,8 @@ class _Working:
             processes=self.processes,
             save_every=self.request.save_every,
         )
+        if resumed is None and self.request.start is not None:
+            measure_on_the_way(run)
         try:
             pretrain(run, resumed)
         except Interrupted:
@@ -215,10 +218,14 @@ class _Working:
         record = Record(
             recipe=self.recipe,
             start=None if self.request.start is None else self.request.start.name,
+            parameters=parameter_count(self.planned.config),
+            vocabulary=prepared.manifest.vocabulary,
             texts=prepared.manifest.key,
+            genres=_genres(prepared),
             step=progress.step,
             tokens=progress.tokens,
             seconds=round(progress.seconds, 1),
+            curve=tuple(progress.curve),
             bits_per_byte={genre: round(figure, 4) for genre, figure in figures.items()},
         )
         if self.processes.leads:
@@ -249,11 +256,16 @@ def _difference(before: Asked, now: Asked) -> str:
     return "other texts" if before.texts != now.texts else "another start"
 
 
-def _prepared(found: shards.Prepared, *, reused: bool) -> Prepared:
-    genres = tuple(
+def _genres(prepared: shards.Prepared) -> tuple[GenreTokens, ...]:
+    """What a reader is told of each genre."""
+    return tuple(
         GenreTokens(**{name: getattr(genre, name) for name in GenreTokens.__struct_fields__})
-        for genre in found.manifest.genres
+        for genre in prepared.manifest.genres
     )
+
+
+def _prepared(found: shards.Prepared, *, reused: bool) -> Prepared:
+    genres = _genres(found)
     return Prepared(
         path=str(found.folder),
         vocabulary=found.manifest.vocabulary,

@@ -205,6 +205,11 @@ class Prepared:
         }
 
 
+def held_out_texts(genre: str) -> str:
+    """The name of the file with what is held out of `genre` as texts, one a line: what `eval perplexity` reads."""
+    return f"held-{genre}.jsonl"
+
+
 def files_in(folder: Path) -> dict[str, tuple[int, str]]:
     """Size and sha256 of every file under `folder` but the manifest."""
     return {

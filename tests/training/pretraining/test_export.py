@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from storyteller.engine.model_folder import check_folder
 from storyteller.errors import TrainingError
 from storyteller.training.pretraining import export as exports
-from storyteller.training.pretraining.export import RECORD, Record, export, rounded_logits
+from storyteller.training.pretraining.card import RECORD, Record, readme
+from storyteller.training.pretraining.export import export, rounded_logits
 from storyteller.training.pretraining.network import as_published, make_network
 from tests.stubs.folders import names_in
 from tests.stubs.tiny_gpt2 import Room, takes_of
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 library: Any = transformers
 FILES = [
-    "config.json", "merges.txt", "model.safetensors", "pretraining.json", "tokenizer.json", "tokenizer_config.json",
+    "README.md", "config.json", "merges.txt", "model.safetensors", "pretraining.json", "tokenizer.json", "tokenizer_config.json",
     "vocab.json",
 ]  # fmt: skip
 
@@ -81,6 +82,8 @@ def test_the_record_says_where_it_comes_from(undisturbed: Path) -> None:
     found = msgspec.json.decode((undisturbed / "model" / RECORD).read_bytes(), type=Record)
     assert found.recipe == make_recipe()
     assert found.bits_per_byte.keys() == {"verse"}
+    assert [one.step for one in found.curve] == [4]  # the end is measured as a whole
+    assert found.genres[0].documents > found.genres[0].held_out_documents > 0
     assert found.texts == json.loads((undisturbed / "tokens" / "manifest.json").read_text())["key"]
 
 
@@ -102,12 +105,25 @@ def test_a_model_of_ours_is_written_over_and_what_lies_beside_it_stays(
     (tmp_path / "out").mkdir()  # an empty one is as good as none
     export(tmp_path / "out", network, tokenizer, 0, record)
     before = (tmp_path / "out" / "model.safetensors").read_bytes()
-    (tmp_path / "out" / "README.md").write_text("a card")
+    (tmp_path / "out" / "notes.md").write_text("mine")
     other = make_network(make_recipe().model, VOCABULARY, torch.float32, 4)
     export(tmp_path / "out", other, tokenizer, 0, record)
-    assert names_in(tmp_path / "out") == sorted([*FILES, "README.md"])
+    assert names_in(tmp_path / "out") == sorted([*FILES, "notes.md"])
     assert (tmp_path / "out" / "model.safetensors").read_bytes() != before
     assert names_in(tmp_path) == ["out"]
+
+
+def test_the_card_is_made_anew_but_not_where_a_hand_has_changed_it(
+    undisturbed: Path, network: Gpt2, record: Record, tmp_path: Path
+) -> None:
+    tokenizer, card = undisturbed / "tokens" / "tokenizer", tmp_path / "out" / "README.md"
+    export(tmp_path / "out", network, tokenizer, 0, record)
+    longer = msgspec.structs.replace(record, step=2)
+    export(tmp_path / "out", network, tokenizer, 0, longer)
+    assert card.read_text() == readme(longer)
+    card.write_text(card.read_text() + "It likes the sea.\n")
+    export(tmp_path / "out", network, tokenizer, 0, record)
+    assert card.read_text() == readme(longer) + "It likes the sea.\n"
 
 
 def test_a_model_that_says_something_else_is_not_put_in_its_place(
@@ -131,5 +147,8 @@ def test_a_start_gives_its_weights_its_shape_and_its_tokenizer(
         assert (tmp_path / "model" / name).read_bytes() == (start / name).read_bytes()
     found = msgspec.json.decode((tmp_path / "model" / RECORD).read_bytes(), type=Record)
     assert found.start == "model"
+    assert [one.step for one in found.curve] == [0]  # where it began
+    (began,) = found.curve[0].bits_per_byte.values()
+    assert began == pytest.approx(found.bits_per_byte["verse"], rel=0.01)
     with pytest.raises(TrainingError, match=r"tokens_per_step 120.*16 tokens"):
         pretrain_tiny(data, tmp_path / "other", start=start, tokens_per_step=120)

@@ -12,10 +12,18 @@ from tokenizers import Tokenizer
 
 from storyteller.engine.network.model_config import ModelConfig
 from storyteller.errors import CorpusError
+from storyteller.evaluation.texts import documents as read_documents
 from storyteller.training.pretraining import preparation, shards
 from storyteller.training.pretraining.cleaning import tidy
 from storyteller.training.pretraining.preparation import Texts, prepare
-from storyteller.training.pretraining.shards import SHARD_TOKENS, ShardWriter, Stream, Windows, open_prepared
+from storyteller.training.pretraining.shards import (
+    SHARD_TOKENS,
+    ShardWriter,
+    Stream,
+    Windows,
+    held_out_texts,
+    open_prepared,
+)
 from storyteller.training.pretraining.tokenizer import END, FILES
 from tests.stubs.folders import names_in
 from tests.stubs.tiny_gpt2 import VOCAB, write_model
@@ -63,6 +71,12 @@ def test_every_document_is_learned_from_or_held_out_and_none_is_both(made: Prepa
     assert (genre.documents, genre.held_out_documents) == (len(learned), len(held_out))
     assert genre.bytes == sum(len(text.encode()) for text in learned)
     assert genre.held_out_bytes == sum(len(text.encode()) for text in held_out)
+
+
+def test_what_is_held_out_is_there_as_texts_too(made: Prepared) -> None:
+    name = held_out_texts("verse")
+    texts = read_documents((made.folder / name).read_text(), name)
+    assert texts == documents_of(made, made.held_out()["verse"].stream)
 
 
 def test_a_document_stays_on_its_side_when_others_come(made: Prepared, tmp_path: Path) -> None:
@@ -123,7 +137,14 @@ def test_killed_in_the_middle_it_begins_anew_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "name", ["train-verse-000.bin", "held-verse-000.bin", "manifest.json", "tokenizer/merges.txt"]
+    "name",
+    [
+        "train-verse-000.bin",
+        "held-verse-000.bin",
+        "held-verse.jsonl",
+        "manifest.json",
+        "tokenizer/merges.txt",
+    ],
 )
 def test_damage_is_noticed_and_mended(data: Path, tmp_path: Path, made: Prepared, name: str) -> None:
     texts = Texts(make_recipe(), data)
