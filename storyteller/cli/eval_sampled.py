@@ -104,7 +104,10 @@ def memorisation(
     *,
     corpus: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="What the model was trained on: files, folders. Repeat for more."),
+        typer.Option(
+            metavar="PATH",
+            help="What the model was trained on: files, folders, or the tokens of a `pretrain` run. Repeat for more.",
+        ),
     ] = None,
     genre: Annotated[
         str | None,

@@ -12,6 +12,7 @@ from storyteller.evaluation.texts import documents
 from storyteller.genres import find_genre
 from storyteller.training.corpus.load import load_corpus
 from storyteller.training.corpus.shelf import sources
+from storyteller.training.pretraining.shards import learned_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -61,10 +62,16 @@ def _learned(genre: str) -> list[tuple[str, str]]:
 def read_corpus(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """A name and a text for each document of `paths`, in order; of a folder, of all the files a corpus may have.
 
+    A folder of tokens that `storyteller pretrain` made is what that run learned from.
+
     Raises:
         DocumentError, UserError: one cannot be read.
     """
     for path in paths:
+        learned = learned_texts(path)
+        if learned is not None:
+            yield from learned
+            continue
         for file in _files(path):
             found = read_documents(str(file))
             for number, text in enumerate(found, 1):

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 import torch
+from tokenizers import Tokenizer
 
 from storyteller.training.adapters.publish import write_synced
 from storyteller.training.checkpoint import size_and_hash
 from storyteller.training.pretraining.events import GenreTokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
 MANIFEST: Final = "manifest.json"
 TOKENIZER: Final = "tokenizer"
+_DECODED_AT_ONCE: Final = 64  # documents, by the tokenizer's threads
 SHARD_TOKENS: Final = 16 << 20  # 32 MiB a file: it passes wherever files of 64 MiB do
 
 
@@ -203,6 +205,40 @@ class Prepared:
             for genre in self.manifest.genres
             if genre.held_out_tokens > 1
         }
+
+
+def learned_texts(folder: Path) -> Iterator[tuple[str, str]] | None:
+    """A name and a text for each document that a run whose tokens are in `folder` learns from; None where no tokens are."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, ValueError):  # msgspec's errors, and bytes that are no UTF-8
+        return None
+    return _learned(Prepared(folder, manifest))
+
+
+def _learned(prepared: Prepared) -> Iterator[tuple[str, str]]:
+    tokenizer = Tokenizer.from_file(str(prepared.tokenizer / "tokenizer.json"))
+    for genre in prepared.manifest.genres:
+        begun = array("H")  # a document that goes on in the next file
+        number = 0
+        for name in genre.shards:
+            ids = begun + array("H", (prepared.folder / name).read_bytes())
+            *whole, begun = _split(ids, prepared.manifest.end)
+            for start in range(0, len(whole), _DECODED_AT_ONCE):
+                some = [piece.tolist() for piece in whole[start : start + _DECODED_AT_ONCE]]
+                for text in tokenizer.decode_batch(some, skip_special_tokens=False):
+                    number += 1
+                    yield f"{prepared.folder}: {genre.genre} {number}", text
+
+
+def _split(ids: array[int], end: int) -> list[array[int]]:
+    """`ids` between one `end` and the next; what comes after the last is the last."""
+    pieces, start = [], 0
+    for _ in range(ids.count(end)):
+        found = ids.index(end, start)
+        pieces.append(ids[start:found])
+        start = found + 1
+    return [*pieces, ids[start:]]
 
 
 def held_out_texts(genre: str) -> str:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from tokenizers import Tokenizer
 
+from storyteller.cli.eval_texts import read_corpus
 from storyteller.engine.network.model_config import ModelConfig
 from storyteller.errors import CorpusError
 from storyteller.evaluation.texts import documents as read_documents
@@ -22,6 +23,7 @@ from storyteller.training.pretraining.shards import (
     Stream,
     Windows,
     held_out_texts,
+    learned_texts,
     open_prepared,
 )
 from storyteller.training.pretraining.tokenizer import END, FILES
@@ -77,6 +79,22 @@ def test_what_is_held_out_is_there_as_texts_too(made: Prepared) -> None:
     name = held_out_texts("verse")
     texts = read_documents((made.folder / name).read_text(), name)
     assert texts == documents_of(made, made.held_out()["verse"].stream)
+
+
+def test_what_is_learned_from_can_be_read_as_texts(
+    data: Path, made: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (genre,) = made.manifest.genres
+    expected = documents_of(made, Stream([made.folder / name for name in genre.shards]))
+    texts = list(read_corpus([made.folder]))
+    assert [text for _, text in texts] == expected
+    assert texts[0][0].endswith("tokens: verse 1")
+    monkeypatch.setattr(shards, "SHARD_TOKENS", 100)  # documents that go on in the next file
+    assert (
+        list(read_corpus([prepared(Texts(make_recipe(), data), tmp_path / "tokens").folder]))[-1][1]
+        == expected[-1]
+    )
+    assert learned_texts(tmp_path) is None
 
 
 def test_a_document_stays_on_its_side_when_others_come(made: Prepared, tmp_path: Path) -> None:
