@@ -18,6 +18,7 @@ from storyteller.toml_file import read_toml
 if TYPE_CHECKING:
     from pathlib import Path
 
+NO_ADAPTER: Final = "none"  # the model alone, where an adapter is named
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,63}\Z"
 """What a genre, preset, theme or adapter may be called: nothing that could be a path or markup (safety 53)."""
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from storyteller.atomic import write_atomic
-from storyteller.config import NAME_PATTERN, Name
+from storyteller.config import NAME_PATTERN, NO_ADAPTER, Name
 from storyteller.errors import SettingsError
 from storyteller.paths import assets_dir, config_dir
 from storyteller.toml_file import read_toml
@@ -86,8 +86,10 @@ def check_name(name: str) -> None:
     """Refuse what cannot name a genre, and so could never be part of a path or of the screen's markup.
 
     Raises:
-        SettingsError: `name` does not match `NAME_PATTERN`.
+        SettingsError: `name` does not match `NAME_PATTERN`, or cannot name the genre's adapter.
     """
+    if name == NO_ADAPTER:
+        raise SettingsError(f"{name!r} cannot name a genre: where an adapter is named it stands for none.")
     if not _NAME.match(name):
         raise SettingsError(
             f"{name[:60]!r} cannot name a genre: use small letters, digits, - and _, at most 64, "

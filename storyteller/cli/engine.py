@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.streams import is_terminal, notice
-from storyteller.config import Settings, changed, load_settings
+from storyteller.config import NO_ADAPTER, Settings, changed, load_settings
 from storyteller.engine.catalogue import STARTER, find_model
 from storyteller.engine.protocol import AdapterWeight, Load, Loading, Notice
 from storyteller.errors import AdapterError
@@ -43,7 +43,7 @@ def find_wanted(model: str | None, settings: Settings) -> Found:
 
 
 def parse_adapters(given: list[str] | None, known: dict[str, Path]) -> tuple[AdapterWeight, ...]:
-    """`NAME[=WEIGHT]` options as what the engine takes.
+    """`NAME[=WEIGHT]` options as what the engine takes; `none` is no adapter.
 
     Args:
         given: the options.
@@ -52,7 +52,7 @@ def parse_adapters(given: list[str] | None, known: dict[str, Path]) -> tuple[Ada
     Raises:
         AdapterError: a weight that is no finite number, or neither a known name nor a folder.
     """
-    return tuple(_adapter(option, known) for option in given or ())
+    return tuple(_adapter(option, known) for option in given or () if option != NO_ADAPTER)
 
 
 def open_core(

@@ -11,6 +11,7 @@ import typer
 
 from storyteller.cli.engine import find_wanted, open_core, parse_adapters, progress, settings_with_notices
 from storyteller.cli.streams import output, output_rich
+from storyteller.config import NO_ADAPTER
 from storyteller.engine.catalogue import find_adapters
 from storyteller.errors import EngineError
 from storyteller.text import display_line
@@ -62,10 +63,11 @@ class Contest:
         """
         settings = settings_with_notices()
         found = find_wanted(model, settings)
-        chosen = parse_adapters(adapter, find_adapters(found.path))
+        named = [name for name in adapter or () if name != NO_ADAPTER]  # the base is always one of them
+        chosen = parse_adapters(named, find_adapters(found.path))
         self.contestants = [
             Contestant(BASE, ()),
-            *(Contestant(name, (weight,)) for name, weight in zip(adapter or (), chosen, strict=True)),
+            *(Contestant(name, (weight,)) for name, weight in zip(named, chosen, strict=True)),
         ]
         self.core: Core = open_core(found, settings, device=device, dtype=dtype, threads=threads)
         for contestant in self.contestants:  # what cannot be used is told before the base has taken an hour

@@ -19,7 +19,7 @@ AdapterOption = Annotated[
         "--adapter",
         metavar="NAME[=WEIGHT]",
         rich_help_panel=_MODEL,
-        help="A LoRA adapter, by name or folder; 1 is as trained. Repeat to mix.",
+        help="A LoRA adapter, by name or folder; 1 is as trained. Repeat to mix. `none` is the model alone.",
     ),
 ]
 DeviceOption = Annotated[

@@ -74,7 +74,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         settings: Settings,
         feedback: FeedbackWriter,
         *,
-        adapters: Sequence[AdapterWeight] = (),
+        adapters: Sequence[AdapterWeight] | None = None,
         warnings: Sequence[str] = (),
     ) -> None:
         self.keymap = load_keymap(ACTS)
@@ -82,7 +82,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.engine = engine
         self.settings = settings
         self.feedback = feedback
-        self.adapters: tuple[AdapterWeight, ...] | None = tuple(adapters) or None  # None: the genre's own
+        self.adapters = None if adapters is None else tuple(adapters)  # None: the genre's own
         self.model = ModelState(ready=engine.ready)
         self.notices: list[str] = []  # everything said, oldest first
         self._waiting_notices: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from storyteller.config import WEIGHED_PATTERN
+from storyteller.config import NO_ADAPTER, WEIGHED_PATTERN
 from storyteller.engine.protocol import AdapterWeight
 from storyteller.errors import AdapterError
 
@@ -87,12 +87,12 @@ def from_setting(words: Sequence[str] | None, there: Collection[str]) -> tuple[A
 
 
 def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
-    """`NAME` or `NAME=WEIGHT`, as the engine takes them.
+    """`NAME` or `NAME=WEIGHT`, as the engine takes them; `none` is no adapter.
 
     Raises:
         AdapterError: a weight that is no number.
     """
-    return tuple(_adapter_weight(adapter) for adapter in given)
+    return tuple(_adapter_weight(adapter) for adapter in given if adapter != NO_ADAPTER)
 
 
 def _adapter_weight(given: str) -> AdapterWeight:

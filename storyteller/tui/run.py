@@ -27,7 +27,7 @@ _FAREWELL_S: Final = 0.3  # for the engine, when we were told to end
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says over the settings; None leaves the setting. `adapters`: `NAME` or `NAME=WEIGHT`."""
+    """What the command line says over the settings; None leaves the setting. `adapters`: `NAME`, `NAME=WEIGHT` or `none`."""
 
     model: str | None = None
     adapters: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ async def _run(
     document: Path | None, settings: Settings, options: Options, engine: Engine, warnings: list[str]
 ) -> int:
     asyncio.get_running_loop().call_later(_SETTLED_S, _collect_again)
-    adapters = adapter_weights(options.adapters)
+    adapters = adapter_weights(options.adapters) if options.adapters else None
     loading = asyncio.create_task(engine.start(_load(settings)))
     await asyncio.sleep(0)  # let the child start before the heavier imports
     from storyteller.feedback.consent import refusals_in

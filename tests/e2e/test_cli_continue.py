@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pexpect
 import pytest
 
+from storyteller.engine.network.model_config import load_config
+from storyteller.genres import genres_path
+from storyteller.paths import adapters_dir
 from tests.stubs.command import COMMAND, environment, in_process, storyteller
+from tests.stubs.tiny_gpt2 import write_adapter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +56,19 @@ def test_text_and_nothing_else_on_standard_output_notices_on_standard_error(tmp_
 def test_naming_the_starter_says_nothing() -> None:
     done = in_process("continue", "--model", "starter", "--max-tokens", "1", stdin=b"x")
     assert (done.code, done.err) == (0, "")
+
+
+def test_the_genre_s_own_adapter_is_used_and_none_is_the_model_alone(starter_model: Path) -> None:
+    write_adapter(adapters_dir() / "diary", load_config(starter_model))
+    genres_path().parent.mkdir(parents=True, exist_ok=True)
+    genres_path().write_text("[diary]\n")
+    asked = ("--model", str(starter_model), "--seed", "7", "--max-tokens", "20")
+    own, alone, by_name = (
+        takes(*asked, "--genre", "diary", *chosen)
+        for chosen in ((), ("--adapter", "none"), ("--adapter", "diary"))
+    )
+    assert own[0]["ids"] == by_name[0]["ids"] != alone[0]["ids"]
+    assert alone[0]["ids"] == takes(*asked, "--genre", "diary", "--adapter", "diary=0")[0]["ids"]
 
 
 def test_three_takes_in_a_pipe() -> None:

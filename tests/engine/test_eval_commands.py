@@ -98,12 +98,19 @@ def test_diversity(asked: Callable[..., Ended], tmp_path: Path, adapter: Path) -
     assert "self-BLEU-4" in asked("diversity", *few).out
 
 
+def test_none_among_the_adapters_is_the_base_which_is_there_anyway(
+    asked: Callable[..., Ended], texts: Path
+) -> None:
+    (base,) = rows_of(asked("perplexity", texts, "--json", "--adapter", "none"))
+    assert base["adapter"] == "base"
+
+
 def test_memorisation(asked: Callable[..., Ended], starter_model: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     (tmp_path / "prompts.txt").write_text("The sea\n")
     few = ("--prompt", tmp_path / "prompts.txt", "-n", 2, "--max-tokens", 24, "--preset", "greedy")
-    said = in_process("continue", "--model", str(starter_model), "--preset", "greedy", "--max-tokens", "24", "--json", stdin=b"The sea")  # fmt: skip
+    said = in_process("continue", "--model", str(starter_model), "--preset", "greedy", "--max-tokens", "24", "--adapter", "none", "--json", stdin=b"The sea")  # fmt: skip
     text = json.loads(said.out)["text"]
     (corpus / "a.txt").write_text("Nothing of it.")
     (corpus / "b.jsonl").write_text(json.dumps({"text": "x"}) + "\n" + json.dumps({"text": text}) + "\n")
@@ -124,7 +131,7 @@ def test_memorisation_of_a_genre_reads_what_a_run_would(
 ) -> None:
     (tmp_path / "prompts.txt").write_text("The sea\n")
     few = ("--prompt", tmp_path / "prompts.txt", "-n", 1, "--max-tokens", 24, "--preset", "greedy")
-    said = in_process("continue", "--model", str(starter_model), "--preset", "greedy", "--max-tokens", "24", "--json", stdin=b"The sea")  # fmt: skip
+    said = in_process("continue", "--model", str(starter_model), "--preset", "greedy", "--max-tokens", "24", "--adapter", "none", "--json", stdin=b"The sea")  # fmt: skip
     text = json.loads(said.out)["text"]
     table = tmp_path / "own.csv"  # a kind that only a corpus may have
     quoted = text.replace('"', '""')

@@ -35,6 +35,7 @@ def test_an_unusable_option_is_refused(options: Options) -> None:
 
 
 def test_adapters_with_and_without_weight() -> None:
+    assert adapter_weights(["none"]) == ()
     assert adapter_weights(["noir", "stories=0.8", "a=b=2"]) == (
         AdapterWeight("noir"),
         AdapterWeight("stories", 0.8),

@@ -88,6 +88,7 @@ def test_find_genre_suggests_and_lists() -> None:
         "_x",
         "x\n",
         "x\0",
+        "none",
     ],
 )
 def test_names_that_cannot_be_safety_53(name: str) -> None:  # safety 53

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from storyteller.atomic import temporary_name, write_atomic
-from storyteller.config import NAME_PATTERN
+from storyteller.config import NAME_PATTERN, NO_ADAPTER
 from storyteller.disk import sync_directory
 from storyteller.engine.catalogue import current_version, find_adapters, model_hash
 from storyteller.engine.network.adapter_config import CONFIG, WEIGHTS
@@ -53,8 +53,10 @@ def check_name(name: str) -> None:
     """Refuse what cannot name an adapter, and so could never be part of a path or of the screen's markup.
 
     Raises:
-        AdapterError: `name` does not match `NAME_PATTERN`.
+        AdapterError: `name` does not match `NAME_PATTERN`, or means that there is none.
     """
+    if name == NO_ADAPTER:
+        raise AdapterError(f"{name!r} cannot name an adapter: it stands for the model alone.")
     if not _NAME.match(name):
         raise AdapterError(
             f"{name[:60]!r} cannot name an adapter: use small letters, digits, - and _, at most 64, "
