@@ -250,7 +250,7 @@ _WORD_PIECE: Final = re.compile(
 _LINE_PIECE: Final = re.compile(r"\n*[^\n]*")
 _ENDER: Final = re.compile(rf"[.!?…]+[{_CLOSERS}]*(?=\s|$)|[。！？｡]+[{_CLOSERS}]*|(?<=[^\s])[ \t]*(?=\n)")
 _ABBREVIATION: Final = re.compile(
-    r"(?:^|[\s(\"'“‘])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|Sr|Jr|Mt|Lt|Col|Gen|Capt|Sgt|Rev|Hon|Prof|Messrs|Mme|Mlle|No|vs|"
+    r"(?:^|[\s(\"“‘]|(?<!\w)')(?:[A-Za-z]|Mr|Mrs|Ms|Dr|St|Sr|Jr|Mt|Lt|Col|Gen|Capt|Sgt|Rev|Hon|Prof|Messrs|Mme|Mlle|No|vs|"
     r"etc|e\.g|i\.e|cf|approx|a\.m|p\.m)\.$"
 )
 

@@ -138,6 +138,8 @@ def test_words_of_an_offer(text: str, pieces: list[str]) -> None:
         ("「はい。」と言った。", ["「はい。」", "と言った。"]),
         ("A heading\n\nThe text. More", ["A heading", "\n\nThe text.", " More"]),
         ("(Gone.) Back", ["(Gone.)", " Back"]),
+        ("It was the doctor's. He left.", ["It was the doctor's.", " He left."]),
+        ("'J. R. Webb', said I. Nobody", ["'J. R. Webb', said I. Nobody"]),
     ],
 )
 def test_sentences_of_an_offer(text: str, pieces: list[str]) -> None:
