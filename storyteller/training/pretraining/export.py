@@ -81,7 +81,8 @@ def export(folder: Path, network: Gpt2, tokenizer: Path, end: int, record: Recor
         write_synced(temporary / README, readme(record).encode())
         sync_directory(temporary)
         _compare(temporary, network)
-        temporary.chmod(0o755)
+        for path in (temporary, *temporary.iterdir()):  # as any folder, not as a temporary one
+            path.chmod(0o755 if path.is_dir() else 0o644)
         if folder.exists() and any(folder.iterdir()):
             ours = _OURS if is_written_by_hand(folder) else (*_OURS, README)
             for name in ours:

@@ -75,7 +75,8 @@ def test_it_is_in_bfloat16_and_the_engine_writes_with_it(undisturbed: Path) -> N
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
     (take,) = takes_of(Room(folder).generate("The keeper", max_tokens=5))
     assert len(take.ids) == 5
-    assert stat.S_IMODE(folder.stat().st_mode) & 0o055 == 0o055  # as any folder, not as a temporary one
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755  # as any folder, not as a temporary one
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o644}
 
 
 def test_the_record_says_where_it_comes_from(undisturbed: Path) -> None:
