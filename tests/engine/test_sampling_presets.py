@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,9 +95,8 @@ def test_a_loop_is_left(core: Core) -> None:
     unguarded = events(
         core, SamplerSettings(method="greedy", loop_guard=False), prompt=circling, takes=1, tokens=40
     )
-    three_times = re.compile(r"(.{8,60})\1\1")
-    assert three_times.search(written(unguarded)[0])
-    assert not three_times.search(written(guarded)[0])
+    circles, leaves = (set(text.split()) for text in (*written(unguarded), *written(guarded)))
+    assert len(leaves) > 1.5 * len(circles)  # words that differ, in as many tokens
     assert any(isinstance(event, Rewound) and "loop" in event.reason for event in guarded)
 
 
