@@ -123,6 +123,6 @@ def test_ranks_beyond_256_are_refused(model: Found, tmp_path: Path) -> None:
 
 def test_nothing_and_what_is_not_here_are_refused(model: Found, noir: Path) -> None:
     with pytest.raises(AdapterError, match="at least one"):
-        publish_mix("none", {}, model)
+        publish_mix("empty", {}, model)
     with pytest.raises(AdapterError, match=r"no adapter 'sonnet' .* noir"):
         publish_mix("some", {"sonnet": 1.0}, model)
