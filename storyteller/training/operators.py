@@ -91,7 +91,7 @@ class _Attention(torch.autograd.Function):
         q, k, v = _by_heads(qkv, heads, scale)
         gathered = torch.empty_like(q)
         dropping = Dropping(rate, ctx.seed)
-        for rows, seen, weights in _attended(q, k):
+        for rows, seen, weights in attended(q, k):
             gathered[:, rows] = dropping.left(weights) @ v[:, seen]
         return _joined(gathered.mul_(dropping.gain), len(qkv))
 
@@ -103,7 +103,7 @@ class _Attention(torch.autograd.Function):
         dropping = Dropping(ctx.rate, ctx.seed)
         above = _split(above, ctx.heads) * dropping.gain
         slopes = qkv.new_zeros(3, *q.shape)
-        for rows, seen, weights in _attended(q, k):
+        for rows, seen, weights in attended(q, k):
             mask = dropping.mask(weights)
             slopes[2, :, seen].baddbmm_(kept(weights, mask).mT, above[:, rows])
             slope = kept(above[:, rows] @ v[:, seen].mT, mask)
@@ -115,14 +115,14 @@ class _Attention(torch.autograd.Function):
         return whole.reshape(count, length, triple), None, None, None
 
 
-def _attended(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Some queries at a time: which, the keys up to them, and how much each is attended to."""
-    length = q.shape[1]
+def attended(q: Tensor, k: Tensor) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Some queries of (…, t, d_head) at a time: which, the keys up to them, and how much each is attended to."""
+    length = q.shape[-2]
     ahead = torch.full((_QUERIES, _QUERIES), -math.inf, dtype=q.dtype).triu_(1)
     for start in range(0, length, _QUERIES):
         stop = min(start + _QUERIES, length)
-        scores = q[:, start:stop] @ k[:, :stop].mT
-        scores[:, :, start:] += ahead[: stop - start, : stop - start]
+        scores = q[..., start:stop, :] @ k[..., :stop, :].mT
+        scores[..., start:] += ahead[: stop - start, : stop - start]
         yield slice(start, stop), slice(0, stop), scores.softmax(-1)
 
 

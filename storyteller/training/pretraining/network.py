@@ -19,6 +19,7 @@ from storyteller.engine.network.weights import WeightFiles, expected_shapes
 from storyteller.errors import ModelError
 from storyteller.training.data import IGNORED
 from storyteller.training.head_loss import head_loss, judge
+from storyteller.training.operators import attended
 from storyteller.training.pretraining.recipe import MOST_TOKENS, Shape
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _SPREAD: Final = 0.02  # of the first weights, GPT-2's
 _ROWS: Final = {"cuda": 8192}  # of which logits exist at once: 400 MB for 12,288 tokens
 _FEW_ROWS: Final = 512
-_QUERIES: Final = 128  # of one block of attention on a processor
 # transformers keeps the products of a block as (inputs, outputs), torch as (outputs, inputs).
 _PRODUCTS: Final = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
@@ -65,16 +65,8 @@ def attention_in_blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     What scaled_dot_product_attention gives; on a processor half as long in bfloat16, compiled: 28 ms against 62 for a
     layer and its gradient (8 sequences of 512, five heads of 64, two cores of Zen 5).
     """
-    count = q.shape[-2]
-    q = q * q.shape[-1] ** -0.5
-    places = torch.arange(count, device=q.device)
-    gathered = []
-    for start in range(0, count, _QUERIES):
-        end = min(start + _QUERIES, count)
-        scores = q[..., start:end, :] @ k[..., :end, :].mT
-        scores = scores.masked_fill(places[:end] > places[start:end, None], -math.inf)
-        gathered.append(torch.softmax(scores, dim=-1) @ v[..., :end, :])
-    return torch.cat(gathered, dim=-2)
+    scaled = q * q.shape[-1] ** -0.5
+    return torch.cat([weights @ v[..., seen, :] for _, seen, weights in attended(scaled, k)], dim=-2)
 
 
 class Mlp(nn.Module):
