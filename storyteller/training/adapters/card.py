@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from storyteller.text import display_line
+from storyteller.training.markdown import table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,12 +136,7 @@ def _facts(card: Card) -> list[str]:
     if card.train_loss is not None:
         rows.append(("loss", f"{card.train_loss:.3f} nats a token"))
     rows.append(("made", f"{card.created} by storyteller {card.version}"))
-    return [
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {_shown(text).replace('|', '/')} |" for name, text in rows),
-        "",
-    ]
+    return table(("", ""), rows)
 
 
 def _how_to_use(card: Card) -> list[str]:

@@ -8,6 +8,7 @@ import msgspec
 
 from storyteller import __version__
 from storyteller.text import display_line
+from storyteller.training.markdown import table
 from storyteller.training.pretraining.events import (  # noqa: TC001 - msgspec reads the annotations
     GenreTokens,
     Measured,
@@ -15,7 +16,6 @@ from storyteller.training.pretraining.events import (  # noqa: TC001 - msgspec r
 from storyteller.training.pretraining.recipe import Recipe  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 RECORD: Final = "pretraining.json"
@@ -55,14 +55,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     recipe: Recipe
     start: str | None
-    parameters: int = 0
-    vocabulary: int = 0
+    parameters: int
+    vocabulary: int
     texts: str
-    genres: tuple[GenreTokens, ...] = ()
+    genres: tuple[GenreTokens, ...]
     step: int
     tokens: int
     seconds: float
-    curve: tuple[Measured, ...] = ()
+    curve: tuple[Measured, ...]
     bits_per_byte: dict[str, float]
     version: str = __version__
 
@@ -125,14 +125,12 @@ def _what_it_is(record: Record) -> list[str]:
         f"{shape.heads} heads, context {shape.context:,}, vocabulary {record.vocabulary:,} (byte-level BPE). Weights are "
         f"bfloat16. Trained {origin} by `storyteller pretrain`."
     )
-    if not record.bits_per_byte:
-        return [what, ""]
     how = (
         "Bits a byte of text held out by document and never learned from, in windows of the whole context without "
         "overlap:"
     )
     figures = tuple(f"{bits:.4f}" for bits in record.bits_per_byte.values())
-    return [what, "", how, "", *_table(tuple(record.bits_per_byte), [figures])]
+    return [what, "", how, "", *table(tuple(record.bits_per_byte), [figures])]
 
 
 def _texts(record: Record) -> list[str]:
@@ -151,10 +149,8 @@ def _texts(record: Record) -> list[str]:
                 f"{genre.held_out_documents:,}",
             )
         )
-    if not rows:
-        return []
     head = ("genre", "source", "documents", "million tokens", "times an epoch", "documents measured on")
-    return ["## Texts", "", *_table(head, rows)]
+    return ["## Texts", "", *table(head, rows)]
 
 
 def _training(record: Record) -> list[str]:
@@ -170,7 +166,7 @@ def _training(record: Record) -> list[str]:
         ("seed", f"{training.seed}"),
         ("made", f"by storyteller {record.version}"),
     ]
-    return ["## Training", "", *_table(("", ""), rows)]
+    return ["## Training", "", *table(("", ""), rows)]
 
 
 def _curve(record: Record) -> list[str]:
@@ -182,7 +178,7 @@ def _curve(record: Record) -> list[str]:
     rows = [
         (
             f"{one.tokens / 1e6:,.1f}",
-            *(f"{one.bits_per_byte.get(genre, float('nan')):.4f}" for genre in genres),
+            *(f"{one.bits_per_byte[genre]:.4f}" for genre in genres),
         )
         for one in shown
     ]
@@ -192,19 +188,5 @@ def _curve(record: Record) -> list[str]:
         "",
         f"Bits a byte of the first {most:,} tokens held out of each genre (or all there are):",
         "",
-        *_table(("million tokens read", *genres), rows),
+        *table(("million tokens read", *genres), rows),
     ]
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """`rows` under `head`, and a blank line."""
-    return [
-        _row(head),
-        "|" + "---|" * len(head),
-        *map(_row, rows),
-        "",
-    ]
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(display_line(cell).replace("|", "/") for cell in cells) + " |"

@@ -44,10 +44,14 @@ def record() -> Record:
     return Record(
         recipe=make_recipe(),
         start=None,
+        parameters=0,
+        vocabulary=VOCABULARY,
         texts="0",
+        genres=(),
         step=1,
         tokens=2,
         seconds=3.0,
+        curve=(),
         bits_per_byte={"verse": 2.0},
     )
 
