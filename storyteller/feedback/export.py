@@ -4,7 +4,8 @@ One JSON object a line, in the order of generations and takes. All kinds have
 
     id            the take (`sft`, `unpaired`), or the takes (`preference`), the row comes from
     prompt        the text before the caret as the model saw it; the engine had cut it from the left to fit
-    prompt_ids    the same as token ids: the authority, since text may not encode to the ids that were sampled from
+    prompt_ids    the ids that were sampled from, which text may not encode to; they end before an unfinished word or a
+                  space at the end, which the ids of a completion say again
     prompt_truncated  whether something was cut
     genre, model, model_hash   ids mean something only to the model with this hash
     document      a hash that is the same for all rows of one document
@@ -17,8 +18,7 @@ and besides
     preference  chosen, chosen_ids, chosen_source ("accepted", "edited" or "typed"), rejected, rejected_ids
     unpaired    completion, completion_ids, label (true: wanted), reason
 
-Ids of a completion are null where it is not exactly what was sampled. Under token healing the ids of a completion
-begin with letters the prompt already ends with. Lone surrogates become U+FFFD: no tokenizer takes them.
+Ids of a completion are null where it is not exactly what was sampled: use both texts then, not `prompt_ids`. Lone surrogates become U+FFFD: no tokenizer takes them.
 
 Whoever trains on this mixes in at least as much human text: `human_characters` says how much that is.
 """

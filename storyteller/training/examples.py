@@ -23,6 +23,7 @@ class _Row(msgspec.Struct, kw_only=True):
 
     prompt: str
     prompt_ids: list[int]
+    prompt_truncated: bool
     completion: str
     completion_ids: list[int] | None
     eos: bool
@@ -42,7 +43,9 @@ def read_examples(
 ) -> tuple[Example, ...]:
     """The rows of an `sft` data set as examples for the model with `model_hash`.
 
-    Its own ids are the authority, since text may not encode to what was sampled; another model's are made anew.
+    A take that stands as it was sampled has its own ids, since text may not encode to them. All else is made anew from
+    text: another model's ids mean nothing here, and `prompt_ids` end before an unfinished word, which only a whole
+    take says again.
 
     Raises:
         CorpusError: a line is no such row.
@@ -54,11 +57,25 @@ def read_examples(
             row = decoder.decode(line)
         except msgspec.MsgspecError as error:
             raise CorpusError(f"Line {number} of the feedback is no kept span ({error}).") from error
-        own = row.model_hash == model_hash
-        prompt = row.prompt_ids if own else encode(row.prompt)
-        completion = row.completion_ids if own and row.completion_ids else encode(row.completion)
-        examples.append(Example((*prompt, *completion, *([eos] if row.eos else [])), len(prompt)))
+        if row.model_hash == model_hash and row.completion_ids:
+            ids, first = [*row.prompt_ids, *row.completion_ids], len(row.prompt_ids)
+        else:
+            ids, first = _anew(row, encode, eos)
+        examples.append(Example((*ids, *([eos] if row.eos else [])), first))
     return tuple(examples)
+
+
+def _anew(row: _Row, encode: Callable[[str], Sequence[int]], eos: int) -> tuple[list[int], int]:
+    """The ids of a row's text, and how many of them are read only: those that the prompt alone begins with, too.
+
+    A token that spans the place where the completion begins is learned.
+    """
+    begin = [] if row.prompt_truncated else [eos]
+    before, ids = encode(row.prompt), encode(row.prompt + row.completion)
+    same = next(
+        (at for at, (one, two) in enumerate(zip(before, ids, strict=False)) if one != two), len(before)
+    )
+    return [*begin, *ids], len(begin) + same
 
 
 class MixedWindows(Windows):

@@ -1,11 +1,15 @@
 """Kept spans as sequences: what stood before them is read and not learned."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storyteller.engine.network.model_config import load_config
+from storyteller.engine.prompt.tokens import load_tokens
 from storyteller.errors import CorpusError
 from storyteller.training.data import IGNORED
 from storyteller.training.examples import Example, MixedWindows, read_examples
@@ -18,6 +22,7 @@ def row(**changes: object) -> bytes:
         "id": "x",
         "prompt": "ab",
         "prompt_ids": [1, 2],
+        "prompt_truncated": False,
         "completion": "cd",
         "completion_ids": [3, 4],
         "eos": False,
@@ -36,13 +41,37 @@ def test_the_sampled_ids_are_the_authority_for_the_model_that_sampled_them() -> 
 
 
 def test_another_models_ids_are_made_anew_and_an_edited_span_too() -> None:
-    other, edited = read_examples(
-        row() + row(completion_ids=None, eos=True), encode, eos=EOS, model_hash="that"
+    other, edited, cut = read_examples(
+        row() + row(completion_ids=None, eos=True) + row(prompt_truncated=True),
+        encode, eos=EOS, model_hash="that",
+    )  # fmt: skip
+    assert other == Example((EOS, *encode("abcd")), 3)
+    assert edited == Example((EOS, *encode("abcd"), EOS), 3)
+    assert cut == Example(tuple(encode("abcd")), 2)  # its beginning is not that of a document
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown", "completion", "read"),
+    [
+        ("The old house", "The old", " was dark", "The old house"),  # part of a take; the last word was to be said again
+        ("Once upon a ", "Once upon a", "night there", "Once upon a"),  # edited; the space belongs to the next word
+        ("The ho", "The", "use was", "The"),  # the word that the caret stood in is learned as a whole
+    ],
+)  # fmt: skip
+def test_what_stood_before_an_edited_span_is_there_to_its_last_letter(
+    starter_model: Path, prompt: str, shown: str, completion: str, read: str
+) -> None:
+    tokens = load_tokens(starter_model, vocab_size=load_config(starter_model).vocab_size, eos=None)
+    kept = row(
+        prompt=prompt,
+        prompt_ids=[tokens.eos, *tokens.encode(shown)],
+        completion=completion,
+        completion_ids=None,
     )
-    assert other == Example(tuple(encode("abcd")), 2)
-    assert edited == Example((*encode("abcd"), EOS), 2)
-    (own,) = read_examples(row(completion_ids=None), encode, eos=EOS, model_hash="this")
-    assert own == Example((1, 2, *encode("cd")), 2)
+    (example,) = read_examples(kept, tokens.encode, eos=tokens.eos, model_hash="this")
+    assert tokens.decode(example.ids) == prompt + completion
+    assert tokens.decode(example.ids[: example.first]) == read
+    assert example.ids[0] == tokens.eos
 
 
 def test_a_line_that_is_no_row_is_named() -> None:
