@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 HELD_OUT: Final = 0.1  # of the documents
 _FEW: Final = 5  # documents: fewer are split inside, at a paragraph
-_MOST_HELD_OUT: Final = 30_000  # tokens measured on: base and adapter on the same ones, so a hundredth shows
+_MOST_MEASURED: Final = 30_000  # tokens: base and adapter on the same ones, so a hundredth shows
+_MEASURED_OF_ONE: Final = 512  # tokens of a text that are measured on at least, if that is so many
 IGNORED: Final = -100  # a target that does not count
 
 
@@ -37,7 +38,7 @@ class Pieces:
 
     Attributes:
         read, held_out: what is learned from, and what is only measured on.
-        documents, held_out_documents: how many texts those come from.
+        documents, held_out_documents: how many texts those are from. What is held out beyond what is measured on is in neither.
         hash: sha256 over both, in order.
     """
 
@@ -79,7 +80,6 @@ def tokenise(
         # What precedes a cut does not end a document.
         read = [array("i", [*encode(start), *([] if rest else end)]) for start, rest in sides if start]
         held_out = [array("i", [*encode(rest), *end]) for _, rest in sides if rest]
-        counts = len(read), len(held_out)
     else:
         chosen = _chosen(texts)
         read = [
@@ -88,7 +88,6 @@ def tokenise(
         held_out = [
             array("i", [*encode(text), *end]) for text, held in zip(texts, chosen, strict=True) if held
         ]
-        counts = len(read), len(held_out)
     if not read or not held_out or sum(map(len, read)) < 64 or sum(map(len, held_out)) < 8:
         raise CorpusError(
             f"{len(texts)} texts of {sum(map(len, chain(read, held_out)))} tokens are too few to learn from and hold "
@@ -97,7 +96,8 @@ def tokenise(
     digest = hashlib.sha256()
     for piece in chain(read, held_out):
         digest.update(piece.tobytes() + b"|")
-    return Pieces(tuple(read), tuple(_capped(held_out)), *counts, digest.hexdigest())
+    measured = _measured(held_out)
+    return Pieces(tuple(read), tuple(measured), len(read), len(measured), digest.hexdigest())
 
 
 class Windows:
@@ -181,13 +181,16 @@ def _divided(text: str) -> tuple[str, str]:
     return (text, "") if at < 0 else (text[:at], text[at:].lstrip("\n"))
 
 
-def _capped(pieces: Sequence[array[int]]) -> list[array[int]]:
-    """The first of `pieces`, to `_MOST_HELD_OUT` tokens."""
+def _measured(pieces: Sequence[array[int]]) -> list[array[int]]:
+    """What is measured of `pieces`: all; of more than `_MOST_MEASURED` tokens the beginnings of some, from all over the corpus."""
+    if sum(map(len, pieces)) <= _MOST_MEASURED:
+        return list(pieces)
+    of_one = max(_MEASURED_OF_ONE, _MOST_MEASURED // len(pieces))
     kept: list[array[int]] = []
-    left = _MOST_HELD_OUT
-    for piece in pieces:
-        kept.append(piece[:left])
+    left = _MOST_MEASURED
+    for piece in sorted(pieces, key=lambda piece: hashlib.sha256(piece.tobytes()).digest()):
+        kept.append(piece[: min(of_one, left)])
         left -= len(kept[-1])
-        if left <= 0:
+        if left == 0:
             break
     return kept

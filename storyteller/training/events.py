@@ -22,7 +22,8 @@ class Planned(Event, frozen=True, kw_only=True, tag="planned"):
     """What is about to be done; all that `--dry-run` shows.
 
     Attributes:
-        tokens, held_out_tokens: of the texts learned from, and of those only measured on.
+        documents, tokens: learned from.
+        held_out_documents, held_out_tokens: only measured on; of many, some.
         batch, micro_batch, seq: sequences a step, sequences at once, tokens a sequence.
         seconds, memory_gb: estimates; 0 where nothing is known yet.
     """

@@ -149,6 +149,25 @@ def test_few_texts_are_divided_between_paragraphs(count: int) -> None:
         assert held_out[-1] == EOS  # it ends there
 
 
+def test_of_much_that_is_held_out_some_is_measured_on_from_all_over_and_counted_as_it_is() -> None:
+    texts = [f"{number:04d} " + "abc " * 150 for number in range(4000)]
+    pieces = tokenise(documents(texts), encode, EOS, whole=True)
+    assert pieces.held_out_tokens == 30_000
+    assert pieces.held_out_documents == len(pieces.held_out) == 59  # not the four hundred that are held out
+    numbers = [int("".join(map(chr, piece[:4]))) for piece in pieces.held_out]
+    assert min(numbers) < 500
+    assert max(numbers) > 3500
+    assert pieces.documents + 400 == pytest.approx(4000, rel=0.1)
+
+
+def test_of_few_long_texts_that_are_held_out_each_is_measured_on() -> None:
+    texts = [f"{number:04d} " + "abc " * 5000 for number in range(20)]
+    pieces = tokenise(documents(texts), encode, EOS, whole=True)
+    held_out = 20 - pieces.documents
+    assert held_out > 1
+    assert [len(piece) for piece in pieces.held_out] == [30_000 // held_out] * held_out
+
+
 def test_one_long_paragraph_is_divided_at_a_line() -> None:
     text = "\n".join(f"Line {number} of it." for number in range(60))
     pieces = tokenise(documents([text]), encode, EOS, whole=True)

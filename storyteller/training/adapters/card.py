@@ -41,7 +41,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         seed: of every draw.
         perplexity_base: of the base on the held-out documents; None where it was not measured.
         perplexity_adapter: the same with the adapter.
-        held_out_documents: how many were held out.
+        held_out_documents: how many were measured on and never learned from; of many, some.
         train_loss: nats a token at the end.
         seconds: how long the training took.
         created: when, as ISO 8601 with its zone.
