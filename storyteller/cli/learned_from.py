@@ -19,8 +19,11 @@ from storyteller.feedback.records import document_name
 from storyteller.manuscript.load import load
 from storyteller.manuscript.own_words import own_words
 from storyteller.manuscript.provenance import Provenance
+from storyteller.text import display_line
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from storyteller.feedback.export import DataSet
     from storyteller.genres import Genre
 
@@ -55,15 +58,17 @@ class Manuscripts(msgspec.Struct, frozen=True, kw_only=True):
     own: dict[str, str] = {}
     left_out: int = 0
 
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What is to be said before they are learned."""
+    def remarks(self, unread: Collection[str] = ()) -> tuple[str, ...]:
+        """What is to be said before they are learned; `unread` are the names of files that turned out to be no text."""
         remarks = []
         if self.left_out:
             remarks.append(
                 f"{self.left_out:,} characters of your manuscripts are left out: sentences that the model wrote in."
             )
-        whole = len(self.paths) - len(self.own)
+        whole = sum(
+            os.path.realpath(path) not in self.own and display_line(path.name) not in unread
+            for path in self.paths
+        )
         if whole:
             count = "One manuscript is" if whole == 1 else f"{whole:,} manuscripts are"
             remarks.append(

@@ -26,6 +26,7 @@ from storyteller.cli.training_view import JsonView, TrainingView
 from storyteller.config import changed
 from storyteller.errors import TrainingError
 from storyteller.genres import check_name, find_genre
+from storyteller.text import display_line
 from storyteller.training.corpus.load import load_corpus
 from storyteller.training.corpus.shelf import sources
 from storyteller.training.events import Said, Stopped
@@ -33,6 +34,9 @@ from storyteller.training.run_folder import RunFolder
 from storyteller.training.settings import Wanted, check
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from storyteller.training.corpus.report import Report
     from storyteller.training.preparation import Request
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -157,7 +161,8 @@ def train(
     found = find_wanted(base, settings)
     own = manuscripts(kind) if include_manuscripts else Manuscripts()
     named = texts_at(data or sources(kind), online=online)
-    corpus = load_corpus(kind, (*named, *own.paths), instead=own.own)
+    corpus = load_corpus(kind, (*named, *own.paths), texts=own.paths, instead=own.own)
+    unread = _unread(corpus.report, (*named, *own.paths))
     kept = kept_spans(kind, record=not dry_run) if from_feedback else None
     from storyteller.training.preparation import Request
 
@@ -170,12 +175,22 @@ def train(
         device=chosen.device,
         dtype=chosen.dtype,
         threads=chosen.threads,
-        warnings=(*own.remarks, *corpus.report.warnings),
+        warnings=(*own.remarks(unread), *unread.values(), *corpus.report.warnings),
         kept_spans=b"" if kept is None else kept.data,
         datasets=() if kept is None else (kept.hash,),
         save_every=save_every,
     )
     return _run(request, as_json=as_json, dry_run=dry_run, resume=resume, restart=restart)
+
+
+def _unread(report: Report, named: Iterable[Path]) -> dict[str, str]:
+    """Of files that were named one by one, what is to be said of those that were left out, by their names."""
+    names = {display_line(path.name) for path in named if not path.is_dir()}
+    return {
+        skipped.source: f"{skipped.source} {skipped.reason}; nothing is learned of it."
+        for skipped in report.skipped
+        if skipped.source in names and not skipped.rows
+    }
 
 
 def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, restart: bool) -> int:

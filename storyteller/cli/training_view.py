@@ -52,6 +52,7 @@ class TrainingView:
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._base: float | None = None
+        self._genre: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -63,6 +64,7 @@ class TrainingView:
         """Show `event`."""
         match event:
             case Planned():
+                self._genre = event.genre
                 self.say(_plan_in_words(event))
             case Resumed():
                 self.say(f"Going on from step {event.step}.")
@@ -83,7 +85,7 @@ class TrainingView:
                 self.say(f"Stopped at step {event.step}; nothing is lost: add --resume to go on.")
             case Finished():
                 self.close()
-                self.say(_result_in_words(event))
+                self.say(_result_in_words(event, self._genre))
             case Failed():
                 self.close()
 
@@ -156,13 +158,18 @@ def _plan_in_words(plan: Planned) -> str:
     return "\n".join([*lines, *(f"Warning: {display_line(warning)}" for warning in plan.warnings)])
 
 
-def _result_in_words(event: Finished) -> str:
+def _result_in_words(event: Finished, genre: str | None) -> str:
+    """What came of it; an adapter with its genre's name is used by itself, another where it is asked for."""
+    own = genre in {None, event.adapter}
+    how = (
+        f"--genre {event.adapter}" if own else f"continue --adapter {event.adapter} FILE; in the room: Ctrl+G"
+    )
     change = event.perplexity / event.base_perplexity - 1
     return (
         f"{event.adapter} {event.version}: perplexity {event.base_perplexity:.2f} → {event.perplexity:.2f} ({change:+.1%}) "
         f"at step {event.step}, {time_in_words(event.seconds)}; {event.reason}.\n"
         f"Saved, loaded again, the same; in {display_line(event.path)}\n"
-        f"Write with it: storyteller --genre {event.adapter}"
+        f"Write with it: storyteller {how}"
     )
 
 

@@ -37,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     settings: Settings
     base_hash: str
     data_hash: str
+    name: str = ""  # of the adapter; runs begun before this was asked for have none
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Preparation:
     @cached_property
     def asked(self) -> Asked:
         """What a checkpoint of this run goes with."""
-        return Asked(self.settings, self.base_hash, self.data_hash)
+        return Asked(self.settings, self.base_hash, self.data_hash, self.request.name)
 
     @property
     def micro_batch(self) -> int:

@@ -101,8 +101,10 @@ class _Working:
 
     @property
     def _how_to_go_on(self) -> str:
+        request = self._prepared.request
+        name = f" --name {request.name}" if request.name != request.genre.name else ""
         resume = " --resume" if checkpoints.any_in(self._folder.path) else ""
-        return f"storyteller train --genre {self._prepared.request.genre.name}{resume}"
+        return f"storyteller train --genre {request.genre.name}{name}{resume}"
 
     def _checkpoint(self, *, resume: bool, restart: bool) -> Checkpoint | None:
         folder = self._folder.path
@@ -279,4 +281,6 @@ def _changes(before: Asked, now: Asked) -> str:
         changed.append("another base")
     if before.data_hash != now.data_hash:
         changed.append("other texts")
+    if before.name and before.name != now.name:
+        changed.append(f"--name {before.name}")
     return ", ".join(changed)

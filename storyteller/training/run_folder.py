@@ -49,10 +49,16 @@ class RunFolder:
         """Work on this run, alone, for as long as the block lasts.
 
         Raises:
-            TrainingError: another process trains this genre.
+            TrainingError: another process trains this genre, or the folder cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise TrainingError(
+                f"The run's folder {self.path} cannot be written ({error.strerror or error}), so nothing was begun. "
+                "Make room or allow it there, then try again."
+            ) from error
         try:
             free = hold(fd)
             if free is False or (free is None and self._living(fd) is not None):

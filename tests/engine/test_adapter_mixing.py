@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 import torch
 from peft import PeftModel
@@ -15,7 +16,8 @@ from storyteller.engine.network.adapters import load_adapter, mix
 from storyteller.engine.network.cache import Trunk
 from storyteller.engine.network.model_config import load_config
 from storyteller.errors import AdapterError
-from storyteller.training.adapters.card import read_card
+from storyteller.feedback.datasets import trained_on
+from storyteller.training.adapters.card import card_json, read_card
 from storyteller.training.adapters.mixing import publish_mix
 from storyteller.training.adapters.publish import publish
 from tests.engine.test_adapters import train_adapter
@@ -102,6 +104,15 @@ def test_the_same_name_again_is_a_new_mix_safety_41(
     assert close(logits(model.path, (second, 1.0)), logits(model.path, (noir, 2.0), (verse, 1.0)))
     third = publish_mix("dark", {"dark": 0.5}, model)
     assert close(logits(model.path, (third, 1.0)), logits(model.path, (noir, 1.0), (verse, 0.5)))
+
+
+def test_a_purge_finds_what_was_mixed_from_what_was_kept(model: Found, noir: Path, verse: Path) -> None:
+    read = read_card(verse)
+    assert read is not None
+    (verse / "card.json").write_bytes(card_json(msgspec.structs.replace(read, datasets=("5e7", "0ff"))))
+    publish_mix("dusk", {"verse": 0.5, "noir": 1.0}, model)
+    publish_mix("night", {"dusk": 0.5}, model)
+    assert trained_on({"5e7"}) == ("dusk/v0001", "night/v0001", "verse/v0001")
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("inf"), -float("inf"), 16.5, -17.0])

@@ -96,6 +96,32 @@ def test_a_dry_run_says_how_much_of_the_manuscripts_is_left_out(words: list[str]
     assert "learned whole" not in ended.out
 
 
+def test_a_manuscript_s_ending_does_not_matter_and_what_cannot_be_read_is_named(
+    words: list[str], tmp_path: Path
+) -> None:
+    story = Story(agreed_log())
+    novel, damaged, other = (tmp_path / name for name in ("novel", "old.txt", "letters.docx"))
+    novel.write_text("A novel of one paragraph, which is as long as it has to be.")
+    damaged.write_bytes("Café and résumé, in another encoding.".encode("cp1252"))
+    other.write_bytes(b"PK")
+    for path in (novel, damaged):
+        story.offer("x", document=str(path), genre=GENRE)
+    before = json.loads(train(*words, "--dry-run", "--json").out.splitlines()[0])["documents"]
+    ended = train(*words, "--data", str(other), "--include-manuscripts", "--dry-run", "--json")
+    assert ended.code == 0, ended.err
+    plan = json.loads(ended.out.splitlines()[0])
+    assert plan["documents"] == before + 1
+    whole, *unread = [warning for warning in plan["warnings"] if "learned" in warning]
+    assert whole.startswith("One manuscript is learned whole")
+    assert sorted(warning.split(" ")[0] for warning in unread) == ["letters.docx", "old.txt"]
+
+
+def test_an_adapter_with_a_name_of_its_own_is_written_with_by_that_name(words: list[str]) -> None:
+    ended = train(*words, "--name", "sea")
+    assert ended.code == 0, ended.err
+    assert "storyteller continue --adapter sea FILE" in ended.out
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -125,6 +125,15 @@ def test_a_run_interrupted_before_its_first_step_goes_on_from_there(model: Path)
     assert (resumed.perplexity, resumed.base_perplexity) == (whole.perplexity, whole.base_perplexity)
 
 
+def test_a_run_goes_on_under_its_own_name_only(model: Path) -> None:
+    assert train_tiny(model, name="sea", interrupted=lambda: True) == Stopped(step=0)
+    with pytest.raises(TrainingError, match="--name sea"):
+        train_tiny(model, resume=True)
+    ended = train_tiny(model, name="sea", resume=True)
+    assert isinstance(ended, Finished)
+    assert ended.adapter == "sea"
+
+
 def test_samples_follow_the_same_words_and_leave_chance_alone(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ def test_manuscripts_are_those_of_the_genre_that_are_there_and_allowed(home: Pat
     log.set_consent(Scope.of_document(str(private)), on=False)
     found = manuscripts(POETRY)
     assert (found.paths, found.own, found.left_out) == ((here,), {}, 0)
-    assert "One manuscript is learned whole" in " ".join(found.remarks)
+    assert "One manuscript is learned whole" in " ".join(found.remarks())
 
 
 def test_what_the_model_wrote_is_left_out_of_a_manuscript_where_that_is_known(
@@ -55,7 +55,7 @@ def test_what_the_model_wrote_is_left_out_of_a_manuscript_where_that_is_known(
     found = manuscripts(POETRY)
     assert found.own == {str(known): "I wrote this. I changed that, though.\n"}
     assert found.left_out == len("Themodeldid.")
-    assert [remark.split(" ")[0] for remark in found.remarks] == ["12", "One"]
+    assert [remark.split(" ")[0] for remark in found.remarks()] == ["12", "One"]
     corpus = load_corpus(POETRY, found.paths, instead=found.own)
     assert [document.text.count("The model did.") for document in corpus.documents] == [1, 0]
 

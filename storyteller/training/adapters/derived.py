@@ -23,6 +23,7 @@ def untrained_card(
     config: AdapterConfig,
     *,
     parents: Mapping[str, float] | None = None,
+    datasets: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
 ) -> Card:
     """A card with what is known of any adapter: its shape and its base; nothing is claimed about data or quality.
@@ -55,6 +56,7 @@ def untrained_card(
         seconds=0.0,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
+        datasets=datasets,
         parents=dict(parents or {}),
         notes=notes,
     )

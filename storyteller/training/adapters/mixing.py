@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -50,8 +51,15 @@ def publish_mix(name: str, weights: Mapping[str, float], model: Found) -> Path:
     settings, layers = concatenated(parts, config)
     parents = {_known_as(given, folders[given]): weight for given, weight in weights.items()}
     strongest = max(weights, key=lambda given: abs(weights[given]))
-    card = read_card(folders[strongest])
-    made = untrained_card(name, card.genre if card else strongest, model, settings, parents=parents)
+    cards = {given: card for given, folder in folders.items() if (card := read_card(folder)) is not None}
+    made = untrained_card(
+        name,
+        cards[strongest].genre if strongest in cards else strongest,
+        model,
+        settings,
+        parents=parents,
+        datasets=tuple(dict.fromkeys(chain.from_iterable(card.datasets for card in cards.values()))),
+    )
     with TemporaryDirectory(prefix="storyteller-") as scratch:
         write_adapter(Path(scratch), settings, layers)
         load_adapter(Path(scratch), config)

@@ -16,7 +16,7 @@ from storyteller.errors import CorpusError
 from storyteller.text import display_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from storyteller.training.corpus.document import Skips
@@ -39,11 +39,12 @@ class Found(msgspec.Struct, frozen=True):
     @property
     def kind(self) -> str:
         """The ending of its name, which says how it is read."""
-        return self.path.suffix.lower()
+        kind = self.path.suffix.lower()
+        return kind if kind in KINDS else KINDS[0]
 
 
-def find_files(paths: Sequence[Path], skips: Skips) -> list[Found]:
-    """The files of known kinds at and below `paths`, each once.
+def find_files(paths: Sequence[Path], skips: Skips, texts: Collection[Path] = ()) -> list[Found]:
+    """The files of known kinds at and below `paths`, each once, and those of `paths` in `texts`, whatever their ending.
 
     A folder's files come in the order of their names' bytes, so that a copy of the folder gives the same corpus.
 
@@ -60,7 +61,7 @@ def find_files(paths: Sequence[Path], skips: Skips) -> list[Found]:
         for path in entries:
             shown = _shown(path, root)
             real = os.path.realpath(path)
-            if real not in seen and _is_wanted(path, shown, skips, others):
+            if real not in seen and (path in texts or _is_wanted(path, shown, skips, others)):
                 seen.add(real)
                 found.append(Found(path, shown))
         if others:

@@ -22,7 +22,7 @@ from storyteller.training.corpus.report import Report, make_report
 from storyteller.training.corpus.rows import read_json, read_json_lines, read_parquet, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from storyteller.genres import Genre
@@ -51,6 +51,7 @@ def load_corpus(
     genre: Genre,
     paths: Sequence[Path],
     *,
+    texts: Collection[Path] = (),
     instead: Mapping[str, str] = _NOTHING,
     count: Callable[[str], int] | None = None,
 ) -> Corpus:
@@ -59,6 +60,7 @@ def load_corpus(
     Args:
         genre: says whether line breaks and indentation are kept.
         paths: files and folders.
+        texts: those of `paths` that are known to be plain text, whatever their ending.
         instead: by resolved path, texts that are read in place of what files hold.
         count: a tokeniser's count of a text's tokens, for the report; without it they are estimated.
 
@@ -74,7 +76,7 @@ def load_corpus(
     files = 0
     cleaned: list[Document] = []
     room = LIMIT
-    for found in find_files(paths, skips):
+    for found in find_files(paths, skips, texts):
         before = len(cleaned)
         for document in _read(found, skips, room, instead):
             room -= len(document.text)

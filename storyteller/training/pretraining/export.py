@@ -15,10 +15,10 @@ from storyteller.engine.network.model_config import load_config
 from storyteller.engine.network.weights import read_network
 from storyteller.errors import TrainingError
 from storyteller.training.adapters.layout import save_synced
-from storyteller.training.adapters.publish import copy_synced, folder_to_be, write_synced
+from storyteller.training.adapters.publish import folder_to_be, write_synced
 from storyteller.training.pretraining.card import README, RECORD, is_written_by_hand, readme, record_json
 from storyteller.training.pretraining.network import Gpt2, as_published
-from storyteller.training.pretraining.tokenizer import FILES
+from storyteller.training.pretraining.tokenizer import FILES, copy_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,11 +70,11 @@ def export(folder: Path, network: Gpt2, tokenizer: Path, end: int, record: Recor
         TrainingError: it may not be written there, or does not say what was trained.
         OSError: the disk failed.
     """
+    folder = folder.absolute()  # "." has no name to put another beside
     check_target(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder_to_be(folder) as temporary:
-        for name in FILES:
-            copy_synced(tokenizer / name, temporary / name)
+        copy_tokenizer(tokenizer, temporary, network.shape.context)
         write_synced(temporary / "config.json", config_json(network, end))
         save_synced(as_published(network.state_dict()), temporary / _WEIGHTS)
         write_synced(temporary / RECORD, record_json(record))

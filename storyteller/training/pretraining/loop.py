@@ -126,15 +126,17 @@ def pretrain(run: Run, resumed: Saved | None = None) -> None:
         health.mul_(0).add_(loss + norm)
         now = time.monotonic()
         progress.seconds = before + now - began
+        due = run.save_every is not None and progress.step % run.save_every == 0
         if progress.step % look_every == 0:
             _look(health)
             run.tell(_stepped(run, float(loss), float(norm), pace, (time.monotonic() - looked) / look_every))
             looked = time.monotonic()
-            due = now - saved > _SAVE_EVERY_S
-            due = progress.step % run.save_every == 0 if run.save_every else run.processes.agree(due)[0]
-            if due:
-                save(run, optimisers)
-                saved = looked = time.monotonic()
+            if run.save_every is None:
+                due = run.processes.agree(now - saved > _SAVE_EVERY_S)[0]
+        if due:
+            _look(health)
+            save(run, optimisers)
+            saved = looked = time.monotonic()
         last = training.tokens is not None and progress.tokens >= training.tokens  # measured as a whole soon
         if progress.step % training.measure_every == 0 and not last:
             _look(health)

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 from storyteller.engine.prompt.tokens import load_tokens
 from storyteller.errors import CorpusError
-from storyteller.training.adapters.publish import sync_path, write_synced
+from storyteller.training.adapters.publish import copy_synced, sync_path, write_synced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from storyteller.engine.network.model_config import ModelConfig
 
 END: Final = "<|endoftext|>"
-FILES: Final = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json")
+_SETTINGS: Final = "tokenizer_config.json"
+FILES: Final = ("tokenizer.json", "vocab.json", "merges.txt", _SETTINGS)
 
 
 def train_tokenizer(sample: Iterator[str], vocabulary: int) -> Tokenizer:
@@ -67,7 +68,22 @@ def write_tokenizer(tokenizer: Tokenizer, folder: Path, end: str, context: int) 
         "add_prefix_space": False,
     }
     settings |= dict.fromkeys(("bos_token", "eos_token", "unk_token"), end)
-    write_synced(folder / "tokenizer_config.json", json.dumps(settings, indent=1).encode())
+    write_synced(folder / _SETTINGS, json.dumps(settings, indent=1).encode())
+
+
+def copy_tokenizer(source: Path, target: Path, context: int) -> None:
+    """Copy `FILES` from the folder `source` into the folder `target`, for a model that sees `context` tokens.
+
+    Tokens are made once for models of any context, and may have been made for another one's.
+
+    Raises:
+        OSError: as the disk says.
+    """
+    for name in FILES:
+        if name != _SETTINGS:
+            copy_synced(source / name, target / name)
+    settings = json.loads((source / _SETTINGS).read_bytes()) | {"model_max_length": context}
+    write_synced(target / _SETTINGS, json.dumps(settings, indent=1).encode())
 
 
 def tokenizer_of(folder: Path, config: ModelConfig) -> tuple[Tokenizer, int]:

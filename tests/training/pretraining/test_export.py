@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +25,6 @@ from tests.stubs.tiny_gpt2 import Room, takes_of
 from tests.stubs.tiny_pretraining import VOCABULARY, make_recipe, pretrain_tiny
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from storyteller.training.pretraining.network import Gpt2
 
 library: Any = transformers
@@ -68,6 +68,21 @@ def test_transformers_opens_it_and_its_logits_are_those_that_were_trained(
     assert torch.allclose(rounded_logits(network, ids), expected, atol=1e-4)
     assert theirs.config.dtype == torch.float32
     assert (theirs.config.eos_token_id, theirs.config.attn_pdrop) == (0, 0.0)
+
+
+def test_it_is_written_where_one_stands_and_says_how_far_it_sees(
+    undisturbed: Path, network: Gpt2, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = tmp_path / "tokenizer"  # made for another model's context
+    shutil.copytree(undisturbed / "tokens" / "tokenizer", tokenizer)
+    settings = json.loads((tokenizer / "tokenizer_config.json").read_text())
+    (tokenizer / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 999}))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    export(Path(), network, tokenizer, 0, record)
+    assert names_in(tmp_path / "here") == FILES
+    made = library.GPT2TokenizerFast.from_pretrained(tmp_path / "here")
+    assert made.model_max_length == network.shape.context
 
 
 def test_it_is_in_bfloat16_and_the_engine_writes_with_it(undisturbed: Path) -> None:

@@ -76,6 +76,15 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(
     assert weights_in(tmp_path) == weights_in(undisturbed)
 
 
+def test_it_saves_when_it_was_asked_to_also_where_it_looks_seldom(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storyteller.training.pretraining.loop._LOOK_EVERY", {"cpu": 4})  # as on a GPU
+    told = Told()
+    pretrain_tiny(data, tmp_path, told, save_every=3, tokens=8 * TOKENS)
+    assert [event.step for event in told.of(Checkpointed)] == [3, 6, 8]
+
+
 def test_stopped_in_the_middle_it_saves_and_goes_on(data: Path, tmp_path: Path, undisturbed: Path) -> None:
     told = Told()
     ended = pretrain_tiny(data, tmp_path, told, interrupted=lambda: len(told.of(Stepped)) >= 3)

@@ -31,6 +31,15 @@ with RunFolder("poetry").held():
 DAMAGED = [b"", b"{", b"null", b'{"host":"\xff"}', b"\0" * 5000, b"[" * 4096]
 
 
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(TrainingError, match="nothing was begun"),
+        RunFolder("x", tmp_path / "file" / "run").held(),
+    ):
+        pass
+
+
 def as_left_by_the_dead() -> bytes:
     """A lock's record of a process that ran in this boot and runs no more."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
