@@ -221,7 +221,7 @@ def word_end(text: str, index: int) -> int:
         return next_cluster(text, index)
     while index < length and _is_mark_of_speech(text[index]):
         index += 1
-    return index
+    return _whole(text, index)  # a heart may be followed by the mark that makes it red
 
 
 def _binds(text: str, index: int) -> bool:

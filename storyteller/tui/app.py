@@ -25,6 +25,7 @@ from storyteller.tui.acts import ACTS
 from storyteller.tui.driver import HungUp, RepaintWanted, TerminalDriver
 from storyteller.tui.keymap import load_keymap
 from storyteller.tui.keyorder import TAKE_LETTERS, caught_up
+from storyteller.tui.letters import writes
 from storyteller.tui.log import describe
 from storyteller.tui.model_state import ModelState, after
 from storyteller.tui.room import Room
@@ -156,7 +157,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
     async def _did_at_once(self, key: Key) -> bool:
         """Do what a key is bound to, after the letters before it and before those behind it; False where it is not."""
         focused = self.focused
-        if focused is None or not self.app_focus or (key.is_printable and isinstance(focused, TAKE_LETTERS)):
+        if focused is None or not self.app_focus or (writes(key) and isinstance(focused, TAKE_LETTERS)):
             return False
         await caught_up(focused)
         if key.key in _PAGES and any(

@@ -169,10 +169,9 @@ class AskingDesk(FindingDesk):
         if prompter.hide():
             show, stop = self.key("page.continue"), self.key("page.escape")
             self.flash(f"It writes on out of sight: {show} shows it, {stop} stops it.")
-        elif prompter.asking is not None:
+        elif prompter.asking is not None and not self.page.offer_open:
             if prompter.hidden is not None:
                 self.witness.did("reject", prompter.hidden)
-                prompter.hidden = None
             self.stop_stream()
             self.flash("Stopped.")
         elif not self.page.reject():

@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from storyteller.text import display_line
 from storyteller.tui.editor.find import Query
+from storyteller.tui.letters import LetterInput
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -64,11 +65,11 @@ class FindBar(Vertical):
         """Two rows: find, replace."""
         with Horizontal(id="find-row"):
             yield Static("find ", classes="label", markup=False)
-            yield Input(id="find-text", select_on_focus=True)
+            yield LetterInput(id="find-text", select_on_focus=True)
             yield Static(id="find-count", markup=False)
         with Horizontal(id="replace-row"):
             yield Static("with ", classes="label", markup=False)
-            yield Input(id="replace-text", select_on_focus=True)
+            yield LetterInput(id="replace-text", select_on_focus=True)
         yield Static(id="find-alarm", markup=False)
         yield Static(id="find-switches", markup=False)
 

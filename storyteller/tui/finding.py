@@ -20,7 +20,7 @@ class FindingDesk(Desk):
     async def open_find(self, *, replacing: bool) -> None:
         """Show the find line, with the selection in it."""
         self.set_focus_mode(on=False)
-        self.query_one(FindBar).open(text=self.page.selected_text, replacing=replacing)
+        self.query_one(FindBar).open(text=self.page.settled_selection, replacing=replacing)
         self.refresh_lines()
 
     async def step_find(self, by: int) -> None:

@@ -68,7 +68,7 @@ class Prompter:
         self.adapters: tuple[AdapterWeight, ...] = ()
         self.tree = TakeTree()
         self.shown: LiveTake | None = None  # the take on the page
-        self.hidden: LiveTake | None = None  # the take that was hidden last
+        self._hidden: LiveTake | None = None  # the take that was hidden last
         self._open: dict[str, Asking] = {}  # requests that are being served, by id, the latest last
         self.rate = 0.0  # tokens a second, lately
         self._spot: Spot | None = None
@@ -90,7 +90,7 @@ class Prompter:
         unless this one goes `beside` them.
         """
         if not beside:
-            self.hidden = None
+            self._hidden = None
             for generation in list(self._open):
                 self.closed(generation)
         anchor, context = self.page.settled_cursor, self.context(manner)
@@ -136,12 +136,18 @@ class Prompter:
         start = len(take.offer.kept)
         self.witness.did("dismiss", take, start, len(take.offer.whole), hidden=True)
         self.leave()
-        self.hidden = take
+        self._hidden = take
         return True
+
+    @property
+    def hidden(self) -> LiveTake | None:
+        """The take that streams on out of sight and comes back when it is asked for; none once the text moved on."""
+        take = self._hidden
+        return take if take is not None and self.page.offer is take.offer and self._streams(take) else None
 
     def unhide(self) -> bool:
         """What was hidden is on the page again; False where there is nothing, or the text moved on."""
-        take, self.hidden = self.hidden, None
+        take, self._hidden = self._hidden, None
         if take is None or self.page.offer is not take.offer or not self.page.show_offer():
             return False
         self.shown = take

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.events import ScreenResume
 
+from storyteller.manuscript.difference import changed_span
 from storyteller.manuscript.provenance import Provenance
 from storyteller.manuscript.segments import count_words
 from storyteller.tui.acts import BY_ID
@@ -165,6 +166,15 @@ class Room(AskingDesk):
             anchors, spans = self.prompter.tree.anchors(), self.page.provenance.to_json()
             self.witness.keep(self.document_name, self.manner.genre, text, anchors, spans)
 
+    def show_text(self, text: str) -> None:
+        """Another text in place of what is on the page; takes stay where it is the same, and follow where it is not."""
+        self.stop_stream()
+        self.prompter.leave()
+        self.prompter.gathered()
+        span = changed_span(self.page.exact_text, text)
+        super().show_text(text)
+        self.prompter.edited(span.start, span.removed, len(span.added), written=False)
+
     def leave_document(self) -> None:
         """Let go of the document."""
         if not self._document_closed:
@@ -231,7 +241,7 @@ class Room(AskingDesk):
             return "replacing" if self.query_one(FindBar).replacing else "finding"
         if page.offer is not None and page.offer_open:
             return "streaming" if page.offer.streaming else "ready"
-        if prompter.asking is not None and prompter.hidden is not None:
+        if prompter.hidden is not None:
             return "hidden"
         if self.running_braid is not None:
             return "braided"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from textual.events import Key
+from textual.widgets import Input
 
 from storyteller.tui.acts import ACTS, BY_ID
 from storyteller.tui.help import help_text
@@ -146,6 +148,33 @@ async def test_a_moved_key_works_and_the_old_one_does_not() -> None:
         assert room.room.has_class("-focus")
         await room.press("f11")
         assert room.room.has_class("-focus")
+
+
+async def test_a_letter_with_alt_acts_where_it_is_bound_and_else_is_the_letter() -> None:
+    write_keymap('[page]\ncontinue = "alt+n"\naccept = "alt+n"\n')
+    async with open_room(None, script=[" Then she left."]) as room:
+        for key in (
+            Key("H", "H"),
+            Key("i", "i"),
+            Key("alt+n", "n"),
+        ):  # as a terminal sends Escape and n at once
+            room.app.post_message(key)
+        await room.settle()
+        await room.stream()
+        assert (room.text, room.offered) == ("Hi", " Then she left.")
+        room.app.post_message(Key("alt+n", "n"))
+        await room.until(lambda: room.text == "Hi Then she left.")
+        room.app.post_message(Key("alt+m", "m"))
+        await room.until(lambda: room.text == "Hi Then she left.m")
+
+
+async def test_letters_without_ink_are_looked_for_too() -> None:
+    async with open_room(None) as room:
+        await room.press("a", "b", "ctrl+f")
+        for key in (Key("a", "a"), Key("ideographic_space", "\u3000")):
+            room.app.post_message(key)
+        field = room.room.query_one("#find-text", Input)
+        await room.until(lambda: field.value == "a\u3000")
 
 
 async def test_a_mistake_in_the_file_is_said_in_the_status_line() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from textual.events import Paste
+from textual.events import Key, Paste
 
 from storyteller.manuscript.provenance import Provenance
 from storyteller.tui.editor.page import Page
@@ -24,6 +24,40 @@ async def test_typing_is_one_step_until_the_writer_pauses_moves_or_breaks_the_li
             await pilot.press("ctrl+y")
         assert page.exact_text == "one\nto"
         assert_whole(page)
+
+
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\u3000",
+        "\u00a0",
+        "\u202f",
+        "\u200c",
+        "\u200d",
+        "\ufe0f",
+        "\U0001fae8",
+    ],  # the last is newer than this Python
+)
+async def test_every_letter_is_written_also_one_without_ink(character: str) -> None:
+    async with open_page("a") as (page, pilot, app):
+        await pilot.press("end")
+        app.post_message(Key("letter", character))
+        await pilot.press("b")
+        assert page.exact_text == f"a{character}b"
+        page.read_only = True
+        app.post_message(Key("letter", character))
+        await pilot.pause()
+        assert page.exact_text == f"a{character}b"
+
+
+@pytest.mark.parametrize(
+    "key", [Key("control", "\x02"), Key("f24", None), Key("lone", "\ud83d"), Key("line", "\u2028")]
+)
+async def test_what_is_no_letter_writes_nothing(key: Key) -> None:
+    async with open_page("a") as (page, pilot, app):
+        app.post_message(key)
+        await pilot.pause()
+        assert page.exact_text == "a"
 
 
 async def test_a_pause_ends_a_step() -> None:
@@ -51,6 +85,17 @@ async def test_a_character_is_passed_and_deleted_whole(cluster: str) -> None:
         await pilot.press("right", "backspace")
         assert page.exact_text == "ab"
         assert_whole(page)
+
+
+@pytest.mark.parametrize(
+    "sign", ["\u2764\ufe0f", "\u26a0\ufe0f", "\U0001f469\u200d\u2764\ufe0f\u200d\U0001f468"]
+)
+async def test_a_sign_of_several_code_points_is_no_word_and_a_half(sign: str) -> None:
+    async with open_page(f"I {sign} you", caret=2) as (page, pilot, _):
+        await pilot.press("ctrl+right")
+        assert page.settled_cursor == len(f"I {sign} ")
+        await pilot.press("ctrl+left", "ctrl+delete")
+        assert page.exact_text == "I  you"
 
 
 async def test_words_are_deleted_to_either_side() -> None:

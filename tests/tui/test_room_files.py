@@ -16,6 +16,7 @@ from storyteller.manuscript.recovery import find_recoveries
 from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.compare import Compare
 from storyteller.tui.dialogs.entry import Entry
+from storyteller.tui.editor.find import Query
 from tests.stubs.open_room import OpenRoom, open_room
 
 
@@ -75,12 +76,15 @@ async def test_a_new_page_is_saved_under_a_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("", "Write the name"), ("nowhere/at/all.md", "There is no folder"), (".", "is a folder")],
-)
+    [
+        ("", "Write the name"), ("nowhere/at/all.md", "There is no folder"), (".", "is a folder"), ("x" * 300, "is longer"),
+        ("~nobody-at-all", "nobody called ~nobody-at-all"), ("~nobody-at-all/x.md", "nobody called ~nobody-at-all"),
+    ],
+)  # fmt: skip
 async def test_a_name_that_cannot_be_used_is_explained(tmp_path: Path, name: str, says: str) -> None:
     async with open_room(None) as room:
         await room.press("H", "ctrl+s")
-        await answer_entry(room, str(tmp_path / name) if name else "")
+        await answer_entry(room, str(tmp_path / name) if name and name[0] != "~" else name)
         entry = await room.dialog(Entry)
         await room.until(lambda: says in str(entry.query_one(".alarm").render()))
 
@@ -125,6 +129,28 @@ async def test_what_is_on_disk_can_be_taken_instead(novel: Path) -> None:
         await room.press("r")
         await room.until(lambda: room.text == "Another program was here.\n")
         assert "•" not in room.line("top")
+
+
+async def test_takes_follow_their_place_into_what_is_on_disk(novel: Path) -> None:
+    """safety 5"""
+    async with open_room(novel, script=[" Then she left.", " And again."]) as room:
+        await room.press("ctrl+end", "left", "tab")
+        await room.stream()
+        await room.press("ctrl+r")
+        await room.stream()
+        novel.write_text("Another line.\n\nShe read it twice.\n", encoding="utf-8")
+        await room.press("ctrl+s")
+        await room.dialog(Compare)
+        await room.press("r")
+        await room.until(lambda: room.text.startswith("Another"))
+        assert not room.offered
+        await room.press("ctrl+home", "f8")
+        assert not room.offered
+        await room.press("ctrl+end", "left", "f8", "tab")
+        await room.until(lambda: room.text != "Another line.\n\nShe read it twice.\n")
+        assert room.text in {
+            f"Another line.\n\nShe read it twice.{take}\n" for take in (" Then she left.", " And again.")
+        }
 
 
 async def test_leaving_the_question_leaves_both(novel: Path) -> None:
@@ -191,6 +217,13 @@ async def test_a_second_instance_is_warned_and_reads_only(novel: Path) -> None:
             await room.press("r")
             await room.until(lambda: "for reading" in room.line("top"))
             await room.press("x")
+            assert room.text == "She read it twice.\n"
+            await room.press("f4")  # finds and replaces elsewhere
+            assert not room.room.finding
+            assert await room.room.page.find(Query("twice")) == 1
+            assert await room.room.page.find_next()
+            assert not await room.room.page.replace_match("once")
+            assert await room.room.page.replace_all("once") == 0
             assert room.text == "She read it twice.\n"
             await room.press("ctrl+s")
             await room.dialog(Entry)
@@ -331,6 +364,18 @@ async def test_a_new_page_takes_the_place_of_this_one(novel: Path) -> None:
         await room.press("ctrl+n")
         await room.until(lambda: room.text == "")
         assert "untitled" in room.line("top")
+
+
+async def test_the_file_that_is_open_can_be_opened_again(novel: Path) -> None:
+    """safety 4"""
+    async with open_room(novel) as room:
+        before = room.room
+        await room.press("ctrl+o")
+        await answer_entry(room, str(novel))
+        await room.until(lambda: room.app.room is not before and room.text != "")
+        await room.press("x")
+        assert room.text == "xShe read it twice.\n"
+        assert DocumentLock().acquire(novel) is not None  # it is held again
 
 
 async def test_what_cannot_be_opened_is_explained_and_the_page_stays(novel: Path, tmp_path: Path) -> None:

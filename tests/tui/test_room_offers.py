@@ -99,6 +99,39 @@ async def test_a_hidden_stream_comes_back_with_tab(novel: Path) -> None:
         assert len([request for request in room.engine.received if isinstance(request, Generate)]) == 1
 
 
+async def test_a_hidden_stream_is_no_more_spoken_of_once_the_text_moved_on(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST, SECOND]) as room:
+        await asked(room, tokens=2)
+        await room.press("escape")
+        assert "show it" in room.line("hints")
+        await room.press("z")
+        assert "show it" not in room.line("hints")
+
+
+async def test_escape_refuses_what_is_in_sight_before_it_stops_what_is_not(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST, SECOND]) as room:
+        await asked(room)
+        await room.press("ctrl+r")
+        await room.engine.step(2)
+        await room.until(lambda: room.offered)
+        await room.press("escape", "f8")  # the second is hidden, the first on the page
+        assert room.offered == FIRST
+        await room.press("escape")
+        assert not room.offered
+        assert "Refused." in room.line("status")
+        assert room.room.prompter.asking is not None
+        await room.press("escape")
+        await room.until(lambda: room.room.prompter.asking is None)
+
+
+async def test_a_copy_holds_nothing_that_is_only_offered(novel: Path) -> None:
+    async with open_room(novel, script=[FIRST]) as room:
+        await asked(room)
+        await room.press("ctrl+a", "ctrl+c")
+        assert room.offered == FIRST
+        assert room.app.clipboard == "# One\n\nShe read it twice."
+
+
 async def test_escape_twice_cancels(novel: Path) -> None:  # safety 39
     async with open_room(novel, script=[FIRST]) as room:
         await asked(room, tokens=2)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.errors import DocumentError
+from storyteller.manuscript.access import explain
 from storyteller.manuscript.encoding import UTF8
 from storyteller.manuscript.load import load
 from storyteller.manuscript.save import CannotEncode, ChangedOnDisk
@@ -235,15 +236,44 @@ async def _as_utf8(room: Room, error: CannotEncode, path: Path | None, *, overwr
 
 
 async def _go_to(room: Room, path: Path | None) -> None:
-    session = DocumentSession.open(path)
-    if path is None:
+    if path is not None:
+        load(path)  # what cannot be opened is said before the present document is let go of
+    room.leave_document()  # first: it may be the same file, which its lock would tell us is taken
+    try:
+        session = DocumentSession.open(path)
+    except DocumentError as error:  # it went away between the two looks
+        session = DocumentSession.open(None)
+        session.remarks.append(error.message)
+    if session.path is None:
         session.recoveries = []  # an empty page was asked for, not an old one
-    room.leave_document()
     room.storyteller.open_room(session)
 
 
 def _path(written: str) -> Path:
-    return Path(written.strip()).expanduser()
+    """What was written, as a path.
+
+    Raises:
+        DocumentError: it begins with `~` and a name that nobody has here.
+    """
+    try:
+        return Path(written.strip()).expanduser()
+    except RuntimeError as error:
+        name = display_line(written.strip().partition("/")[0])
+        raise DocumentError(
+            f"There is nobody called {name} here. Write ./{name} for a file of that name."
+        ) from error
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is a folder at `path`.
+
+    Raises:
+        DocumentError: that cannot be found out.
+    """
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise DocumentError(explain(error, path)) from error
 
 
 def _check_target(written: str) -> None:
@@ -255,9 +285,9 @@ def _check_target(written: str) -> None:
     path = _path(written)
     if not written.strip() or written.strip().endswith("/"):
         raise DocumentError("Write the name of a file.")
-    if path.is_dir():
+    if _is_folder(path):
         raise DocumentError(f"{path} is a folder. Add a name for the file.")
-    if not path.absolute().parent.is_dir():
+    if not _is_folder(path.absolute().parent):
         raise DocumentError(f"There is no folder {path.absolute().parent}. Choose one that is there.")
 
 

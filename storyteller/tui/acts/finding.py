@@ -41,6 +41,11 @@ async def go_to_line(room: Room) -> None:
         room.page.go_to_line(_number(written))
 
 
+def can_write(room: Room) -> bool:
+    """Whether the page is more than for reading."""
+    return not room.page.read_only
+
+
 def _number(written: str) -> int:
     """A line number.
 
@@ -55,7 +60,7 @@ def _number(written: str) -> int:
 
 FIND_ACTS: Final = (
     Act("find.find", "Find", find, "ctrl+f"),
-    Act("find.replace", "Find and replace", replace, "f4"),
+    Act("find.replace", "Find and replace", replace, "f4", when=can_write),
     Act("find.next", "Next match", find_next, "f3"),
     Act("find.previous", "Previous match", find_previous, "shift+f3"),
     Act("find.line", "Go to line", go_to_line, "ctrl+l"),

@@ -124,7 +124,7 @@ class FolderPicker(Dialog[Path]):
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         event.stop()
-        self._take(Path(event.value.strip() or ".").expanduser())
+        self._take(Path(event.value.strip() or "."))
 
     @on(TextsTree.DirectorySelected)
     @on(TextsTree.FileSelected)
@@ -134,9 +134,9 @@ class FolderPicker(Dialog[Path]):
 
     def _take(self, path: Path) -> None:
         try:
-            path = path.absolute()
+            path = path.expanduser().absolute()
             path.stat()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: ~somebody
             why = error.strerror if isinstance(error, OSError) else "it is no path"
             self._complain(f"{path} cannot be read ({why}).")
         else:

@@ -106,6 +106,11 @@ class Draft(Sheet, inherit_bindings=False):
         self.place_caret(end, center=center)
         self.selection = self._selection((start, end))
 
+    @property
+    def settled_selection(self) -> str:
+        """What is selected, without what is only offered in it."""
+        return self.settled_slice(*sorted(self._offsets(self.selection)))
+
     def _offsets(self, selection: Selection) -> tuple[int, int]:
         settled, offset_of = self._provisional.settled, self.document.offset_of
         return settled(offset_of(selection.start)), settled(offset_of(selection.end))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from storyteller.text import writable_text
 from storyteller.tui.editor.draft import Draft
+from storyteller.tui.letters import written_by
 
 if TYPE_CHECKING:
     from textual import events
@@ -34,6 +35,15 @@ class Editable(Draft, inherit_bindings=False):
             self.settle(insert)
             self.write(first, last, insert)
         return None
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Letters that Textual takes for none."""
+        written = written_by(event)
+        if written and not event.is_printable and not self.read_only:
+            event.stop()
+            event.prevent_default()
+            self._restart_blink()
+            self._replace_via_keyboard(written, *self.selection)
 
     def _overwrite_selection(self, text: str) -> None:
         if self.read_only:
@@ -75,9 +85,9 @@ class Editable(Draft, inherit_bindings=False):
             self.redo()
 
     def action_copy(self) -> None:
-        """Copy the selection."""
-        if not self.selection.is_empty:
-            self._copy(self.selected_text)
+        """Copy the selection, without what is only offered in it."""
+        if selected := self.settled_selection:
+            self._copy(selected)
 
     def _copy(self, text: str) -> None:
         try:

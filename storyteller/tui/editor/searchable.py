@@ -65,11 +65,13 @@ class Searchable(Editable, inherit_bindings=False):
         return self._select_match(self._matches.before(min(self._offsets(self.selection))))
 
     async def replace_match(self, replacement: str) -> bool:
-        """Replace the selected match and go to the next; False if none is selected.
+        """Replace the selected match and go to the next; False if none is selected, or the page is only read.
 
         Raises:
             UserError: as `find`, or the replacement names a group the pattern does not have.
         """
+        if self.read_only:
+            return False
         selected = tuple(sorted(self._offsets(self.selection)))
         found = await self._found(replacement)
         for span, text in zip(found.spans, found.texts, strict=True):
@@ -80,7 +82,12 @@ class Searchable(Editable, inherit_bindings=False):
         return False
 
     async def replace_all(self, replacement: str) -> int:
-        """Replace every match as one step of the history; returns how many. Raises as `replace_match`."""
+        """Replace every match as one step of the history; returns how many, none on a page that is only read.
+
+        Raises as `replace_match`.
+        """
+        if self.read_only:
+            return 0
         found = await self._found(replacement)
         pairs = zip(found.spans, found.texts, strict=True)
         self.replace_spans([Replacement(start, end, text) for (start, end), text in pairs])
