@@ -243,9 +243,11 @@ class EngineClient(Conversation):
         if child is not self._child or self._load is None:
             return
         verdict = self._verdict or _Verdict(EngineError(f"{obituary(code)} {advice(code)}"), "count")
+        # Opening is no life: a model too large for the machine may take minutes to end it, again and again.
+        lived_s = time.monotonic() - child.started if self._ready is not None else 0.0
         self._lost_child()
         told = self.streams.end_all(verdict.error)
-        delay = 0.0 if verdict.then == "restart" else self._policy.died(time.monotonic() - child.started)
+        delay = 0.0 if verdict.then == "restart" else self._policy.died(lived_s)
         if verdict.then == "leave":
             self.streams.tell(failed(verdict.error, None))
         elif delay is None:
@@ -266,5 +268,6 @@ class EngineClient(Conversation):
         try:
             self._spawn()
         except EngineError as error:
+            self._waiting.clear()
             self.streams.end_all(error)
             self.streams.tell(failed(error, None))

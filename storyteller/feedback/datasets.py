@@ -98,11 +98,12 @@ def export(
     """
     dataset = enough(prepare(log, kind, genre=genre, holdout=holdout))
     path = _destination(log, dataset, to)
-    identifier = _record(log, dataset, path, genre=genre, holdout=holdout)
+    identifier, is_new = _record(log, dataset, path, genre=genre, holdout=holdout)
     try:
         write_atomic(path, dataset.data, mode=0o600)
     except OSError as error:
-        _unrecord(log, identifier)
+        if is_new:  # else the file of before is still there, and must be found
+            _unrecord(log, identifier)
         message = f"{path} cannot be written ({error.strerror or error}). Choose another place with --out."
         raise UserError(message) from error
     if _was_removed(log, identifier):  # by a purge that found the record before there was a file
@@ -226,8 +227,12 @@ def _own_files(log: FeedbackLog) -> set[Path]:
 
 def _record(
     log: FeedbackLog, dataset: DataSet, path: Path | None, *, genre: str | None, holdout: bool
-) -> str:
-    """Put down the export and what it stands on; the same export to the same place is recorded once."""
+) -> tuple[str, bool]:
+    """Put down the export and what it stands on; the same export to the same place is recorded once.
+
+    Returns:
+        its id, and whether it was not there before.
+    """
     query = rows.pack_json({"genre": genre, "holdout": holdout})
     place = None if path is None else rows.pack_text(str(path))
     with log.connected() as connection:
@@ -240,7 +245,7 @@ def _record(
                 (dataset.kind, query, dataset.hash, place),
             ).fetchone()
             if known is not None:
-                return str(known["id"])
+                return str(known["id"]), False
             identifier = uuid7()
             connection.execute(
                 "INSERT INTO dataset (id, ts, kind, query, size, hash, path) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -250,7 +255,7 @@ def _record(
                 "INSERT INTO used_in (dataset, event) VALUES (?, ?)",
                 [(identifier, event) for event in dataset.events],
             )
-    return identifier
+    return identifier, True
 
 
 def _was_removed(log: FeedbackLog, identifier: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storyteller.engine.client import EngineClient
+from storyteller.engine.process.child import Child
 from storyteller.engine.process.restart import DELAYS_S, QUICK_S, RestartPolicy, advice, obituary
 from storyteller.engine.protocol import Done, Failed, Load, Loading, Notice, Ready, Score, Token
 from storyteller.errors import EngineError
@@ -100,6 +102,44 @@ async def test_three_quick_deaths_and_it_is_left_alone_until_asked() -> None:
     assert (await heard.next(Ready)).id == "good"
     assert isinstance((await all_of(engine, order()))[-1], Done)
     await engine.close()
+
+
+async def test_a_child_that_takes_long_to_die_while_it_opens_is_left_alone_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("storyteller.engine.process.restart.QUICK_S", 1e-9)  # every life is long
+    engine = EngineClient(command=FAKE_ENGINE)
+    heard = Heard(engine)
+    await engine.start(Load(id="load", model=f"die:{signal.SIGKILL:d}"))
+    assert (await heard.next(Failed)).title == "The engine keeps stopping"
+    await engine.close()
+
+
+async def test_what_was_told_that_it_failed_is_not_sent_to_the_next_child(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with fake_client() as (engine, heard):
+        assert engine.pid is not None
+        with monkeypatch.context() as patch:
+            patch.setattr("storyteller.engine.client.Child", no_more_processes)
+            os.kill(engine.pid, signal.SIGKILL)
+            await heard.next(Loading)
+            with pytest.raises(EngineError, match="cannot be started"):
+                await all_of(engine, order("given up"))
+        sent: list[str] = []
+        original = Child.send
+
+        def watched(child: Child, line: bytes) -> None:
+            sent.append(line.decode())
+            original(child, line)
+
+        monkeypatch.setattr(Child, "send", watched)
+        assert isinstance((await all_of(engine, order("next")))[-1], Done)
+        assert not any("given up" in line for line in sent)
+
+
+def no_more_processes(*_: object) -> None:
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
 async def test_a_child_that_dies_while_loading_fails_who_waits(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storyteller.engine.network.cache import Trunk
+from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.writing.lanes import Interrupted, Lanes, without_block
 from tests.stubs.tiny_gpt2 import close, open_lanes
 
@@ -185,6 +185,30 @@ def test_a_slide_stops_when_it_is_cancelled_and_the_cache_goes_on(lanes: Lanes, 
         lanes.slide(0, 16, lambda: True)
     lanes.show(ids)
     assert close(lanes.logits_after(60, 60)[0], afresh(lanes, ids))
+
+
+def test_a_slide_of_several_lanes_is_cancelled_as_soon_as_one_of_one(
+    lanes: Lanes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    original = Branches.extend
+
+    def watched(branches: Branches, tokens: Sequence[Sequence[int]]) -> Tensor:
+        rows.append(sum(map(len, tokens)))
+        return original(branches, tokens)
+
+    ids = numbers(10)
+    lanes.show(ids)
+    lanes.split([10] * 4, 54)
+    for step in range(50):
+        lanes.decode([1 + step, 60 + step, 120 + step, 180 + step])
+    monkeypatch.setattr(Branches, "extend", watched)
+    monkeypatch.setattr(lanes, "_chunk", 16)
+    asked: list[None] = []
+    lanes.slide(0, 5, lambda: bool(asked.append(None)))  # type: ignore[func-returns-value]
+    assert sum(rows) > 4 * 40
+    assert max(rows) == 16
+    assert len(asked) >= len(rows)
 
 
 Step = st.one_of(

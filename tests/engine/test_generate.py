@@ -29,7 +29,7 @@ from storyteller.errors import EngineError, UserError
 from tests.stubs.tiny_gpt2 import WORDS, Room, takes_of, tokens_of, write_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from storyteller.engine.prompt.tokens import Tokens
@@ -181,6 +181,28 @@ def test_a_slide_keeps_the_head_and_reads_the_rest_afresh(tiny_room: Room, tiny_
     slid = (*window[:fixed], *window[fixed + 16 :], ids[room])  # the last was chosen before the slide
     again = tokens_of(tiny_room.generate(ids=slid, max_tokens=10, settings=settings))
     assert tuple(token.token for token in again) == ids[room + 1 : room + 11]
+
+
+def test_a_negative_prompt_outlives_the_window_s_move(
+    tiny_room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[list[int]] = []
+    original = Lanes.slide
+
+    def watched(lanes: Lanes, fixed: int, block: int, cancelled: Callable[[], bool] = lambda: False) -> None:
+        original(lanes, fixed, block, cancelled)
+        kept.append(lanes._sequences()[0])
+
+    monkeypatch.setattr(Lanes, "slide", watched)
+    settings = SamplerSettings(
+        loop_guard=False, guidance_scale=2.0, negative_prompt="The door", banned_tokens=(0,)
+    )
+    tiny_room.generate("The sea", heal=False, max_tokens=150, settings=settings)
+    tokens = tiny_room.core.opened.tokens
+    unwanted = [tokens.eos, *tokens.encode("The door")]
+    of_the_negative = [ids for ids in kept if ids[: len(unwanted)] == unwanted]
+    assert len(of_the_negative) > 2
+    assert len(kept) > len(of_the_negative)  # the page's own window moved as well
 
 
 def test_stop_strings_end_a_take_and_are_no_part_of_it(tiny_room: Room) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -402,6 +404,24 @@ def test_an_export_that_cannot_be_written_is_not_recorded(story: Story, tmp_path
     with pytest.raises(UserError, match="cannot be written"):
         export(story.log, "sft", to=tmp_path / "nowhere" / "set.jsonl")
     assert recorded(story) == ([], 0)
+
+
+def test_an_export_that_fails_the_second_time_leaves_the_first_one_to_be_found(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """safety 69"""
+    enough(story)
+    _, path = export(story.log, "sft")
+    before = recorded(story)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("storyteller.feedback.datasets.write_atomic", full)
+    with pytest.raises(UserError, match="cannot be written"):
+        export(story.log, "sft")
+    assert path.exists()
+    assert recorded(story) == before
 
 
 # golden files: all of it in one log

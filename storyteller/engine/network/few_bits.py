@@ -59,9 +59,9 @@ class FewBits:
         self.is_stored = self._stored is not None
 
     def begin(self, token_embedding: Tensor, position_embedding: Tensor) -> None:
-        """Before the first layer that is made: the embeddings of the calibration text."""
+        """Before the first layer that is made: the embeddings of the calibration text, read on the processor as the weights are."""
         if self._placement.bits == 4:
-            self._calibration = Calibration(self._ids, token_embedding, position_embedding)
+            self._calibration = Calibration(self._ids, token_embedding.cpu(), position_embedding.cpu())
 
     def layer(
         self, index: int, norms: tuple[Norm, Norm], products: dict[str, tuple[Tensor, Tensor]]

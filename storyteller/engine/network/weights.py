@@ -330,7 +330,8 @@ class _Few:
 
 
 def _wide(norm: Norm) -> Norm:
-    return Norm(norm.weight.float(), norm.bias.float())
+    """As the raw weights are: float32 on the processor."""
+    return Norm(norm.weight.float().cpu(), norm.bias.float().cpu())
 
 
 def _open(file: Path) -> Any:

@@ -137,7 +137,7 @@ class Service:
             except Exception as error:  # noqa: BLE001 - whatever it is, the engine goes on and the report has it
                 self._emit(self._stumbled(error, job.request))
             finally:
-                self._running = None
+                self._idle()
 
     def _start(self) -> CoreLike | None:
         """The core, made before the first request asks for it; a failure is told to the request, once there is one."""
@@ -190,6 +190,11 @@ class Service:
             self._running = self._waiting.popleft()
             return self._running
 
+    def _idle(self) -> None:
+        """Nothing runs any more; whoever looks at what runs holds the lock meanwhile."""
+        with self._changed:
+            self._running = None
+
     # The work
 
     def _serve(self, core: CoreLike, job: Job) -> None:
@@ -197,7 +202,7 @@ class Service:
             case Load() as request:
                 for status in core.load(request):
                     if isinstance(status, Ready):
-                        self._running = None  # before the app hears of it: what it asks next need not wait
+                        self._idle()  # before the app hears of it: what it asks next need not wait
                     self._emit(status)
             case Generate() as request:
                 event: GenerateEvent | None = None

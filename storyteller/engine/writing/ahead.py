@@ -69,7 +69,7 @@ class _Slot:
     def send(self, drawn: Tensor) -> None:
         self._numbers.copy_(drawn, non_blocking=True)
         if self._sent is not None:
-            self._sent.record()
+            self._sent.record(torch.cuda.current_stream(drawn.device))  # else that of the first card
 
     def receive(self) -> tuple[float, float]:
         if self._sent is not None:

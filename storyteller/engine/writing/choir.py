@@ -172,7 +172,7 @@ class Choir:
         negative = base = None
         if settings.guidance_scale != 1.0:
             ids = model.tokens.encode(settings.negative_prompt)[-(main.window // 2) :]
-            unwanted = Prompt((model.tokens.eos, *ids), prompt.tail, prompt.typed)
+            unwanted = Prompt((model.tokens.eos, *ids), prompt.tail, prompt.typed, fixed=1 + len(ids))
             negative = model.lanes("negative", main.network, group), unwanted
         if settings.adapter_contrast and main.network is not model.network:
             base = model.lanes("base", model.network, group), prompt

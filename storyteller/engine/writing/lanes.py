@@ -263,10 +263,14 @@ class Lanes:
         self._branches = Branches(
             self._network, self._trunk, rows=len(sequences), capacity=longest - shared + 1
         )
-        for start in range(shared, longest, self._chunk):
+        chunk = max(
+            1, self._chunk // len(sequences)
+        )  # tokens of each, so that a cancellation waits no longer for several
+        for start in range(shared, longest, chunk):
             if cancelled():
                 raise Interrupted
-            self._branches.extend([ids[start : start + self._chunk] for ids in sequences])
+            with self._threads_for(chunk * len(sequences)):
+                self._branches.extend([ids[start : start + chunk] for ids in sequences])
 
     def _fold(self, ids: Sequence[int]) -> None:
         """Let the lane that `ids` continue furthest become part of the trunk, and forget the others."""

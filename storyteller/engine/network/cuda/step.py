@@ -185,7 +185,7 @@ class _Slot:
         self._numbers[: len(numbers)] = torch.tensor(numbers)
         command.copy_(self._numbers, non_blocking=True)
         if self._sent is not None:
-            self._sent.record()
+            self._sent.record(torch.cuda.current_stream(command.device))  # else that of the first card
 
 
 def cuda_step(network: model.Network, plan: Plan | None = None) -> CudaStep | None:
