@@ -68,6 +68,7 @@ class CudaCheck:
         stages: dict[str, Callable[[], None]] = {
             "machine": self._machine,
             "starter": self._starter,
+            "starter in four bits": self._starter_in_four_bits,
             "open": self._open,
             "same": self._same,
             "stream": self._stream,
@@ -121,6 +122,14 @@ class CudaCheck:
         said = [token for token, _ in _asked(core, ids, settings)]
         banned = _greedy(replace(core.opened.network, step=None), ids, banned=core.opened.tokens.eos)
         self._note_same("starter: ahead = operators", banned, said)
+
+    def _starter_in_four_bits(self) -> None:
+        """Made here, where nothing was kept before, which takes a text through the layers: it opens and writes."""
+        core = Core()
+        _load(core, str(starter_model_dir()), self._device, "int4")
+        ids = core.opened.tokens.encode("The old lighthouse keeper opened the door and")
+        print(core.opened.tokens.decode(_greedy(core.opened.network, ids)[:20]))
+        self.figures["starter int4"] = type(core.opened.network.step).__name__
 
     def _note_same(self, name: str, expected: Sequence[int], got: Sequence[int]) -> None:
         pairs = zip(expected, got, strict=False)

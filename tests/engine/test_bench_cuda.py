@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from storyteller.engine.network.step import Cache, Rows
 
 STAGES = (
-    "_machine", "_starter", "_open", "_same", "_stream", "_steps", "_ahead", "_transformers", "_profile", "_few_bits",
-    "_variants",
+    "_machine", "_starter", "_starter_in_four_bits", "_open", "_same", "_stream", "_steps", "_ahead", "_transformers",
+    "_profile", "_few_bits", "_variants",
 )  # fmt: skip
 
 
