@@ -219,8 +219,13 @@ def consent(
     """Say whether what you do with takes may be kept on this machine: altogether, for a genre, for a manuscript."""
     log = _open_log()
     scope = _scope(log, genre=genre, document=document)
-    if answer is not None:
-        log.set_consent(scope, on=answer == "on")
+    if answer == "off":
+        try:
+            log.set_consent(scope, on=False)
+        finally:  # a no stands, though the library be damaged
+            _remember(log, scope, answer)
+    elif answer == "on":
+        log.set_consent(scope, on=True)
         _remember(log, scope, answer)
     now = log.consent(scope)
     if as_json:

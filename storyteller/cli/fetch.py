@@ -21,7 +21,7 @@ from storyteller.errors import ModelError
 from storyteller.paths import models_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _SUFFIXES: Final = (".safetensors", ".json", ".txt")
@@ -46,12 +46,13 @@ def fetch(name: str, revision: str | None, *, again: bool = False) -> Path:
     if not again and _is_whole(folder):
         notice(f"{name} is here already; --again compares it with the hub.")
         return folder
-    if folder.exists() and record_of(folder) is None:
+    known = record_of(folder)
+    if folder.exists() and known is None:
         raise ModelError(f"{folder} was not fetched by storyteller. Move it away first.", title=_TITLE)
-    repository = Repository(hub_name(name), "model", title=_TITLE)
+    repository = Repository(known.repo if known else hub_name(name), "model", title=_TITLE)
     commit, files = _listing(repository, revision)
     partial = folder.with_name(f".{folder.name}.partial")
-    _make(partial, folder)
+    _make(partial, folder, {file.name for file in files})
     repository.check_space(partial, files)
     for file in _in_order(files):
         repository.download(commit, file, partial / file.name)
@@ -101,7 +102,12 @@ def _finish(partial: Path, folder: Path, record: Record) -> None:
     try:
         write_atomic(partial / RECORD, msgspec.json.format(msgspec.json.encode(record)))
         check_folder(partial)
+        before = folder.with_name(f".{folder.name}.before")
+        shutil.rmtree(before, ignore_errors=True)
+        if folder.exists():
+            folder.rename(before)
         partial.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
     except OSError as error:
         raise disk_failed(partial, error, _TITLE) from error
 
@@ -114,12 +120,32 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _make(partial: Path, folder: Path) -> None:
-    """The folder to fetch into: what is in `folder`, else what an interrupted fetch left, else a new one."""
+def _make(partial: Path, folder: Path, names: Collection[str]) -> None:
+    """The folder to fetch into: what is in `folder`, else what an interrupted fetch left, else a new one.
+
+    What is in `folder` is there twice until the end, by links where the disk has them, so that it stays in use. Files of
+    a model that are not among `names`, which the hub has now, do not come along.
+    """
     try:
         if folder.exists():
             shutil.rmtree(partial, ignore_errors=True)
-            folder.rename(partial)
         partial.mkdir(parents=True, exist_ok=True)
+        for entry in folder.iterdir() if folder.exists() else ():
+            if entry.name in names or not entry.name.endswith(_SUFFIXES):
+                _bring(entry, partial / entry.name)
+        for left in partial.iterdir():
+            name = left.name.removesuffix(".part")
+            if name.endswith(_SUFFIXES) and name not in names:
+                left.unlink()
     except OSError as error:
         raise disk_failed(partial, error, _TITLE) from error
+
+
+def _bring(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+        return
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a disk without links
+        shutil.copy2(source, target)

@@ -76,6 +76,8 @@ class Repository:
         if whole.exists() and _hash_like(whole, file) == file.hash:
             return
         growing = whole.with_name(f"{whole.name}.part")
+        if growing.exists() and growing.stat().st_size > file.size:
+            growing.unlink()  # of another revision; the hub has nothing beyond its own end
         actual = ""
         for _ in range(2):
             with self._explained():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from storyteller.cli.streams import output, output_rich
+from storyteller.cli.engine import settings_with_notices
+from storyteller.cli.streams import notice, output, output_rich
 from storyteller.engine.catalogue import find_adapters, find_model, list_models, locate
 from storyteller.engine.model_folder import check_folder, read_config, weight_files
 from storyteller.errors import ModelError
@@ -48,7 +49,12 @@ def list_(
     *, as_json: Annotated[bool, typer.Option("--json", help="One JSON object a model.")] = False
 ) -> int:
     """List the models on this machine; the one that opens by itself has a star."""
-    chosen = find_model(None)
+    settings = settings_with_notices()
+    try:
+        chosen = find_model(settings.model)
+    except ModelError as error:
+        notice(error.message)
+        chosen = find_model(None)
     lines = [_line(found, chosen) for found in list_models()]
     if as_json:
         output("".join(msgspec.json.encode(line).decode() + "\n" for line in lines))

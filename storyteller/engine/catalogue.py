@@ -94,14 +94,23 @@ def locate(wanted: str) -> Found:
     folder = Path(wanted)
     if wanted.startswith("~/"):
         folder = folder.expanduser()
-    if (folder / "config.json").exists():
+    if _is_there(folder / "config.json"):
         return Found(folder.absolute(), folder.absolute().name, f"{wanted} was asked for.")
     if is_repo_name(wanted):
         for found in _called(wanted):
             return Found(found.path, found.name, f"{wanted} was asked for and is {found.reason}.")
-    if folder.exists():
+    if _is_there(folder):
         raise ModelError(f"{folder} is not a model folder: it has no config.json.")
     raise ModelError(f"There is no model {wanted!r} on this machine.{_advice(wanted)}")
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be looked at ({error.strerror or error}). Allow it, or name another model."
+        ) from error
 
 
 def list_models() -> list[Found]:
@@ -247,7 +256,10 @@ def _is_gpt2(folder: Path) -> bool:
 
 
 def _is_adapter(folder: Path) -> bool:
-    return (folder / "adapter_config.json").is_file() and (folder / "adapter_model.safetensors").is_file()
+    try:
+        return (folder / "adapter_config.json").is_file() and (folder / "adapter_model.safetensors").is_file()
+    except OSError:  # closed to us
+        return False
 
 
 def _newest_for(base: str, folder: Path) -> Path | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Put together from the constants here and nothing else, hence the S608.
 _WHERE: Final = """
-    WHERE (:document IS NULL OR generation.document = :document) AND (:genre IS NULL OR generation.genre = :genre)
+    WHERE (:document IS NULL OR generation.document_hash = :document) AND (:genre IS NULL OR generation.genre = :genre)
 """
 _OF_TAKES: Final = " JOIN generation ON generation.id = take.generation "
 _GENERATIONS: Final = f"SELECT generation.* FROM generation {_WHERE} ORDER BY generation.id"  # noqa: S608
@@ -54,7 +54,7 @@ def read_history(
 ) -> list[GenerationHistory]:
     """All generations, or those of one document, one genre or both: oldest first, as their ids sort."""
     chosen = {
-        "document": None if document is None else rows.pack_text(document),
+        "document": None if document is None else rows.name_hash(document),
         "genre": None if genre is None else rows.pack_text(genre),
     }
     generations: dict[str, GenerationHistory] = {}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from storyteller import library, paths
 from storyteller.errors import LibraryError
 from storyteller.feedback import consent, rows
+from storyteller.feedback.records import UNNAMED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -112,6 +113,28 @@ class FeedbackLog:
             if existing is not None:
                 with library.transaction(existing):
                     consent.record_answer(existing, scope, on=False)
+
+    def renamed(self, before: str, now: str) -> bool:
+        """A document has another name from now on, or another one goes on with its text.
+
+        A no to it holds for that name as well, and what was written of a page without a file comes along with it.
+
+        Returns:
+            whether there was a no: store `refusals` in the settings then.
+        """
+        refused = self.consent(consent.Scope.of_document(before)) is False
+        if refused:
+            self.set_consent(consent.Scope.of_document(now), on=False)
+        if before.startswith(UNNAMED):
+            with self._guarded():
+                connection = self._existing()
+                if connection is not None:
+                    with library.transaction(connection):
+                        connection.execute(
+                            "UPDATE generation SET document = ?, document_hash = ? WHERE document_hash = ?",
+                            (rows.pack_text(now), rows.name_hash(now), rows.name_hash(before)),
+                        )
+        return refused
 
     # records: each says whether it was written
 

@@ -108,7 +108,7 @@ def _selected(connection: sqlite3.Connection, selection: Selection) -> list[str]
         found = connection.execute("SELECT id FROM generation").fetchall()
     elif selection.document is not None:
         found = connection.execute(
-            "SELECT id FROM generation WHERE document = ?", (rows.pack_text(selection.document),)
+            "SELECT id FROM generation WHERE document_hash = ?", (rows.name_hash(selection.document),)
         ).fetchall()
     else:
         found = connection.execute(

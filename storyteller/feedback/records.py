@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 from msgspec import field
@@ -33,6 +33,10 @@ Kind = Literal[
     "rate_down",
 ]
 Horizon = Literal["15", "30", "120", "300", "600", "save", "close"]
+
+
+UNNAMED: Final = "untitled:"
+"""What the log calls a page without a file, before the id of its session."""
 
 
 def document_name(path: Path) -> str:

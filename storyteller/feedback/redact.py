@@ -226,7 +226,7 @@ def _struck_json(value: object, found: re.Pattern[str]) -> object:
         case str():
             return found.sub(STRUCK_OUT, value)
         case dict():
-            return {found.sub(STRUCK_OUT, str(key)): _struck_json(item, found) for key, item in value.items()}
+            return {key: _struck_json(item, found) for key, item in value.items()}
         case list():
             return [_struck_json(item, found) for item in value]
         case _:

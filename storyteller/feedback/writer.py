@@ -111,6 +111,10 @@ class FeedbackWriter:
 
         return self.call(put_down, otherwise=False)
 
+    def renamed(self, before: str, now: str) -> asyncio.Future[bool]:
+        """A document has another name from now on; True where a no came along. Then store `refusals` in the settings."""
+        return self.call(lambda log: log.renamed(before, now), otherwise=False)
+
     def call(self, act: Callable[[FeedbackLog], _T], *, otherwise: _T) -> asyncio.Future[_T]:
         """Run `act` in the log's thread after everything asked before; `otherwise` is the answer where it cannot."""
         job = _Job(act, otherwise)

@@ -20,6 +20,7 @@ from textual.widgets import OptionList
 from textual.worker import Worker, WorkerState
 
 from storyteller.errors import SettingsError, StorytellerError
+from storyteller.feedback.consent import EVERYTHING
 from storyteller.text import display_text
 from storyteller.tui.acts import ACTS
 from storyteller.tui.driver import HungUp, RepaintWanted, TerminalDriver
@@ -193,6 +194,10 @@ class StorytellerApp(App[None], inherit_bindings=False):
             save_setting(name, value)
         except SettingsError as error:
             self.say(error.message)
+
+    def keep_refusals(self) -> None:
+        """Remember what the writer does not want to be learned from: where there is no library, nothing else does."""
+        self.keep_setting("refusals", tuple(no for no in self.feedback.refusals if no != EVERYTHING.refusal))
 
     def _heard(self, event: StatusEvent) -> None:
         self.model, sentence = after(self.model, event)

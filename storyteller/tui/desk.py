@@ -12,7 +12,7 @@ from textual import events, on
 from textual.screen import Screen
 from textual.worker import Worker
 
-from storyteller.feedback.records import document_name
+from storyteller.feedback.records import UNNAMED, document_name
 from storyteller.manuscript.recovery import discard
 from storyteller.tui.acts import BY_ID, ROOM_ACTS
 from storyteller.tui.day import add_words, words_today
@@ -113,7 +113,7 @@ class Desk(Screen[None], inherit_bindings=False):
     @property
     def document_name(self) -> str:
         """What the feedback log calls the document."""
-        return document_name(self.session.path) if self.session.path else f"untitled:{self.session.id}"
+        return document_name(self.session.path) if self.session.path else f"{UNNAMED}{self.session.id}"
 
     # Acts
 

@@ -155,10 +155,18 @@ class Room(AskingDesk):
 
     def saved(self, text: str, notes: tuple[str, ...], *, quietly: bool = False) -> None:
         """The document was saved as `text`."""
-        self.prompter.document = self.document_name
+        before, now = self.prompter.document, self.document_name
+        if before != now:
+            self.background(self._renamed(self.storyteller.feedback.renamed(before, now)), "feedback")
+            self.prompter.document = now
         self.witness.saved(text)
         self._keep_with(text)
         super().saved(text, notes, quietly=quietly)
+
+    async def _renamed(self, noted: asyncio.Future[bool]) -> None:
+        """A no to the document goes on under its new name, in the settings too."""
+        if await noted:
+            self.storyteller.keep_refusals()
 
     def _keep_with(self, text: str) -> None:
         """The takes and origins of the page come back with the file, which holds `text`."""

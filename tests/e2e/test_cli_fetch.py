@@ -73,6 +73,24 @@ def test_get_brings_the_model_and_nothing_else(hub: Hub, home: Path) -> None:
     assert (folder(home) / "model.safetensors").read_bytes() == WEIGHTS
 
 
+def test_a_comparison_leaves_the_model_in_use_until_what_differs_is_here(hub: Hub, home: Path) -> None:
+    assert models(hub, "get", "gpt2-large").returncode == 0
+    (folder(home) / "notes.md").write_text("mine")
+    (folder(home) / "old.safetensors").write_bytes(b"of another revision")
+    hub.corrupt = 9
+    hub.files["model.safetensors"] = WEIGHTS[:-8] + b"differs!"
+    assert models(hub, "get", "gpt2-large", "--again").returncode == 2
+    assert (folder(home) / "model.safetensors").read_bytes() == WEIGHTS
+
+    hub.corrupt = 0
+    left = home / "data" / "models" / ".gpt2-large.partial" / "model.safetensors.part"
+    left.write_bytes(WEIGHTS + b"more than there is")
+    assert models(hub, "get", "gpt2-large", "--again").returncode == 0
+    assert (folder(home) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+    assert {path.name for path in folder(home).iterdir()} == {*MODEL, "download.json", "notes.md"}
+    assert [path.name for path in folder(home).parent.iterdir()] == ["gpt2-large"]
+
+
 def damaged(home: Path) -> None:
     """A model as a broken disk might leave it."""
     make_model(folder(home))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from textual.widgets import Input
 
 from storyteller import paths
 from storyteller.config import Settings, load_settings
 from storyteller.feedback.consent import EVERYTHING
 from storyteller.feedback.history import GenerationHistory, read_history
 from storyteller.feedback.log import FeedbackLog
+from storyteller.feedback.rows import name_hash
 from storyteller.tui.dialogs.choice import Choice
+from storyteller.tui.dialogs.entry import Entry
 from tests.stubs.open_room import open_room
 
 if TYPE_CHECKING:
@@ -252,6 +255,49 @@ async def test_a_document_can_be_left_out(novel: Path) -> None:
         await asked(room)
         await room.press("tab")
     assert history() == []
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_a_page_that_is_left_out_stays_so_under_its_name(tmp_path: Path) -> None:
+    """safety 67"""
+    diary = tmp_path / "diary.md"
+    async with open_room(None, script=[FIRST], settings=YES) as room:
+        await room.press("I", "ctrl+end")
+        room.room.act("feedback.document_off")
+        await room.until(lambda: "Nothing of this document" in room.line("status"))
+        await saved_as(room, diary)
+        await room.until(lambda: len(load_settings()[0].refusals) == 2)
+        await asked(room)
+        await room.press("tab", "ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+    assert history() == []
+    log = FeedbackLog()
+    with log.reading() as connection:
+        assert connection is not None
+        assert connection.execute("SELECT count(*) FROM provenance").fetchone()[0] == 0
+    log.close()
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_what_was_written_before_the_first_save_is_the_file_s(tmp_path: Path) -> None:
+    draft = tmp_path / "draft.md"
+    async with open_room(None, script=[FIRST], settings=YES) as room:
+        await room.press("I")
+        await asked(room)
+        await room.press("tab")
+        await room.until(lambda: "Kept" in room.line("status"))
+        await saved_as(room, draft)
+    (generation,) = history()
+    assert generation.record.document == str(draft)
+    assert generation.document_hash == name_hash(str(draft))
+
+
+async def saved_as(room: OpenRoom, path: Path) -> None:
+    await room.press("ctrl+s")
+    entry = await room.dialog(Entry)
+    entry.query_one(Input).value = str(path)
+    await room.press("enter")
+    await room.until(path.exists)
 
 
 @pytest.mark.usefixtures("agreed")

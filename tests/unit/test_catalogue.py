@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -288,6 +289,22 @@ def test_an_adapter_goes_with_the_model_it_was_trained_on(tmp_path: Path) -> Non
     make_adapter(adapters_dir() / "verse", base_hash="0" * 32)
     by_hand = make_adapter(adapters_dir() / "by-hand")
     assert find_adapters(model) == {"by-hand": by_hand, "noir": adapters_dir() / "noir"}
+
+
+def test_what_is_closed_to_us_is_passed_over_or_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(tmp_path / "m")
+    closed = make_adapter(adapters_dir() / "noir")
+    original = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:
+        if closed in path.parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert find_adapters(model) == {}
+    with pytest.raises(ModelError, match="Permission denied"):
+        locate(str(closed / "model"))
 
 
 def test_current_names_the_version(tmp_path: Path) -> None:

@@ -233,6 +233,16 @@ def test_purge_removes_a_document_by_its_path(
     assert purged["generations"] == 1
 
 
+def test_purge_finds_a_document_whose_name_was_struck_out(shell: Shell, story: Story) -> None:
+    story.kept("Gone.", document="/home/Rosamunde/novel.md")
+    story.kept("There.", document="/home/Rosamunde/other.md")
+    assert shell("redact", "Rosamunde", "--yes")[0] == 0
+    assert "Gone" in shell("show", "--document", "/home/Rosamunde/novel.md")[1]
+    assert "Removed 1 generation" in shell("purge", "--document", "/home/Rosamunde/novel.md", "--yes")[1]
+    assert "Gone" not in shell("show")[1]
+    assert "There" in shell("show")[1]
+
+
 @pytest.mark.parametrize("when", ["1970-01-01", "1970-01-01T00:00", "99999999w"])
 def test_purge_since_takes_dates_and_ages(shell: Shell, story: Story, when: str) -> None:
     story.kept("Gone.")
@@ -288,6 +298,14 @@ def test_consent_is_about_one_thing_at_a_time(shell: Shell) -> None:
 
 
 # a library that cannot be used
+
+
+def test_a_no_stands_though_the_library_is_damaged(shell: Shell) -> None:
+    """safety 67"""
+    assert shell("consent", "on")[0] == 0
+    paths.library_path().write_bytes(b"\xff" * 5000)
+    assert shell("consent", "off")[0] == 1
+    assert load_settings()[0].consent == "no"
 
 
 def test_a_damaged_library_is_a_message_and_then_a_new_start(shell: Shell) -> None:

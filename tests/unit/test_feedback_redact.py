@@ -121,6 +121,16 @@ def test_a_document_s_name_is_struck_out_and_its_words_stay(story: Story) -> Non
     assert prepare(story.log, "sft").dropped["consent withdrawn"] == 1
 
 
+def test_the_words_of_our_own_stay(story: Story) -> None:
+    story.kept("She ran home.", adapters=(AdapterUse("nadia", 0.5),))
+    redact(story.log, pattern("na"))
+    with story.log.reading() as connection:
+        assert connection is not None
+        (found,) = read_history(connection)
+    (adapter,) = found.record.adapters
+    assert (adapter.name, adapter.weight) == ("█████dia", 0.5)
+
+
 def test_data_sets_that_hold_it_are_removed_and_their_adapters_named(story: Story, tmp_path: Path) -> None:
     for number in range(60):
         genre = "tales" if number < 50 else "verse"

@@ -14,7 +14,9 @@ from storyteller.paths import assets_dir, data_dir, private_dir
 from storyteller.toml_file import read_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from tomlkit.items import Array
 
     from storyteller.genres import Genre
 
@@ -116,11 +118,20 @@ def _load() -> dict[str, Entry]:
         ) from error
 
 
+def _in_lines(paths: Iterable[str]) -> Array:
+    """One path a line: a person may mend the file, and `toml_file` reads no line that is too long."""
+    import tomlkit
+
+    lines = tomlkit.array().multiline(multiline=True)
+    lines.extend(paths)
+    return lines
+
+
 def _save(entries: dict[str, Entry]) -> None:
     import tomlkit
 
     path = shelf_path()
-    tables = {name: {"paths": list(entry.paths)} for name, entry in sorted(entries.items())}
+    tables = {name: {"paths": _in_lines(entry.paths)} for name, entry in sorted(entries.items())}
     try:
         private_dir(path.parent)
         write_atomic(path, tomlkit.dumps(tables).encode("utf-8"), mode=0o600)

@@ -93,7 +93,7 @@ def _consent(scope_of: Callable[[Room], Scope], *, on: bool, words: str) -> Call
             return
         if scope == EVERYTHING:
             app.keep_setting("consent", "yes" if on else "no")
-        app.keep_setting("refusals", tuple(no for no in app.feedback.refusals if no != EVERYTHING.refusal))
+        app.keep_refusals()
         room.say(words)
 
     return set_consent

@@ -46,6 +46,12 @@ def test_paths_are_kept_absolute_once_and_in_order(tmp_path: Path, monkeypatch: 
     assert shelf.registered("noir") == (tmp_path / "b", tmp_path / "c d\x1b[31m[/x]\n")
 
 
+def test_many_paths_can_be_read_again() -> None:
+    paths = [Path(f"/my.texts/vol.{number}.txt") for number in range(600)]
+    assert shelf.add("noir", paths) == tuple(paths)
+    assert shelf.registered("noir") == tuple(paths)
+
+
 def test_the_list_is_for_its_owner_only() -> None:
     shelf.add("noir", [Path("/texts")])
     assert stat.S_IMODE(shelf.shelf_path().stat().st_mode) == 0o600
