@@ -1,6 +1,6 @@
 """The writer's settings: one field each, documented and bounded here, kept in `config.toml`.
 
-A bad value never stops the program: it gives a warning and its default (safety 77).
+A bad value never stops the program: it gives a warning and its default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NO_ADAPTER: Final = "none"  # the model alone, where an adapter is named
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,63}\Z"
-"""What a genre, preset, theme or adapter may be called: nothing that could be a path or markup (safety 53)."""
+"""What a genre, preset, theme or adapter may be called: nothing that could be a path or markup."""
 
 WEIGHED_PATTERN: Final = NAME_PATTERN.removesuffix(r"\Z") + r"=\d{1,2}(\.\d{1,4})?\Z"
 """An adapter and how much of it: `noir=0.8`."""

@@ -335,7 +335,7 @@ def _emulator() -> ModuleType:
         import pyte
     except ImportError as error:
         raise UserError(
-            "`bench ui` reads the screen with pyte: run pip install 'storyteller[test]'.",
+            "`bench ui` reads the screen with pyte: run pip install pyte.",
             title="pyte is not installed",
         ) from error
     return pyte

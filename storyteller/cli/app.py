@@ -50,13 +50,15 @@ COMMANDS: Final = {
     "corpus": Command(
         "storyteller.cli.corpus", "add | list | show | clean | remove texts to learn a genre from"
     ),
-    "feedback": Command("storyteller.cli.feedback", "show | stats | export | redact | purge what was logged"),
+    "feedback": Command(
+        "storyteller.cli.feedback", "show | stats | export | redact | purge | consent: what is logged"
+    ),
     "doctor": Command("storyteller.cli.doctor", "what was found here, and what is amiss"),
     "eval": Command(
         "storyteller.cli.eval_", "perplexity | lambada | diversity | memorisation | quantisation: in figures"
     ),
     "bench": Command(
-        "storyteller.cli.bench", "engine | ui | threads | speculation: measure them on this machine"
+        "storyteller.cli.bench", "engine | ui | threads | speculation | train: measure them on this machine"
     ),
 }
 

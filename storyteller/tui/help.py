@@ -33,8 +33,8 @@ _GROUPS: Final = {
 }
 _OPENING: Final = (
     "Write. Press Tab and the model writes on, dimmed: keep all of it, a word, a sentence or a line, "
-    "or type on and it is gone. Nothing of it is in your text until you keep it. "
-    "All keys can be changed: “Change the keys” in the palette says how."
+    "or type on: letters that match walk into it, any other sends it away. Nothing of it is in your text until you keep "
+    "it. The keys below can be changed: “Change the keys” in the palette says how."
 )
 
 

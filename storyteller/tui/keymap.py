@@ -9,6 +9,8 @@ The file maps an act's id to a key, or to a list of keys:
 
 from __future__ import annotations
 
+import re
+import string
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _MODIFIERS: Final = frozenset({"ctrl", "alt", "shift", "super", "hyper", "meta"})
 _KEY_NAMES: Final = frozenset(key.value for key in Keys if len(key.value) > 1 and "+" not in key.value)
+_CHARACTERS: Final = frozenset(map(_character_to_key, string.punctuation))
 _SHOWN: Final = {
     "left": "←", "right": "→", "up": "↑", "down": "↓", "escape": "Esc", "tab": "Tab", "enter": "Enter",
     "space": "Space", "backspace": "⌫", "delete": "Del", "home": "Home", "end": "End", "pageup": "PgUp",
@@ -129,7 +132,7 @@ def keymap_template(acts: Iterable[Act]) -> str:
         '# A key is "ctrl+r", "f4", "alt+up", or a list of such keys.',
     ]
     group = ""
-    for act in acts:
+    for act in sorted(acts, key=lambda act: act.id.partition(".")[0]):  # a table stands once in a file
         section, _, name = act.id.partition(".")
         if section != group:
             group = section
@@ -166,10 +169,10 @@ def _key(act: Act, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise SettingsError(f'{act.id} needs a key, such as "f4" or "ctrl+r".')
     shown = f'{act.id} = "{display_line(value[:40])}"'
-    *modifiers, key = value.strip().lower().split("+")
+    *modifiers, key = re.sub(r"\+\Z", "plus", value.strip().lower()).split("+")
     if len(key) == 1 and not key.isalnum():
         key = _character_to_key(key)
-    is_character = len(key) == 1 or "_" in key
+    is_character = len(key) == 1 or "_" in key or key in _CHARACTERS
     if not _MODIFIERS.issuperset(modifiers) or not (is_character or key in _KEY_NAMES):
         raise SettingsError(f'{shown} is no key; write "f4" or "ctrl+r".')
     if is_character and not modifiers and act.screen == "room":

@@ -55,6 +55,8 @@ def test_a_file_moves_keys_and_takes_them_from_defaults() -> None:
     [
         ('[offer]\nnxt = "f2"', "there is nothing called offer.nxt. Perhaps offer.next?"),
         ('[offer]\nnext = "a"', "would take a letter from your typing"),
+        ('[offer]\nnext = "+"', "would take a letter from your typing"),
+        ('[offer]\nnext = "slash"', "would take a letter from your typing"),
         ('[offer]\nnext = "ctrl+nonsense"', "is no key"),
         ('[offer]\nnext = "hyperx+a"', "is no key"),
         ("[offer]\nnext = 5", "needs a key"),
@@ -89,12 +91,16 @@ def test_moving_one_of_two_names_both_to_textual() -> None:
 def test_the_template_changes_nothing_and_names_every_act() -> None:
     template = keymap_template(ACTS)
     write_keymap(template)
+    assert load_keymap(ACTS).warnings == ()
     assert load_keymap(ACTS).for_textual(ACTS) == {}
     write_keymap(
-        "\n".join(line.removeprefix("# ") if " = [" in line else line for line in template.splitlines())
+        "\n".join(line.removeprefix("# ") if ' = ["' in line else line for line in template.splitlines())
     )
-    keymap = load_keymap([act for act in ACTS if act.keys])
+    keymap = load_keymap(ACTS)
+    assert keymap.warnings == ()
     assert keymap.moved == frozenset()
+    write_keymap(template.replace('# find = ["ctrl+f"]', 'find = ["alt+f"]'))
+    assert load_keymap(ACTS).moved == {"find.find"}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +139,13 @@ def test_the_help_names_every_act_with_its_keys() -> None:
     for act in ACTS:
         assert act.title in text
     assert "^R" in text
+
+
+def test_a_plus_is_a_key_too() -> None:
+    write_keymap('[braid]\nadd = ["+", "ctrl++"]\n')
+    keymap = load_keymap(ACTS)
+    assert keymap.warnings == ()
+    assert keymap.keys(BY_ID["braid.add"]) == ("plus", "ctrl+plus")
 
 
 async def test_a_moved_key_works_and_the_old_one_does_not() -> None:

@@ -38,7 +38,7 @@ def export_gguf(model: Path, adapter: Path, file: Path, dtype: str = "F16") -> P
     """
     if find_spec("gguf") is None:
         raise UserError(
-            "GGUF files are written by the package gguf: pip install 'storyteller[export]'.",
+            "GGUF files are written by the package gguf: pip install gguf.",
             title="gguf is not installed",
         )
     if dtype not in DTYPES:

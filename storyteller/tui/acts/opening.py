@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _CONSENT: Final = (
     "storyteller can keep what you accept and what you refuse, and what becomes of it, on this machine. "
-    "It is what teaches the model to write for you. Nothing ever leaves the machine, and you can look at it, "
-    "switch it off or erase it at any time: the palette has it under “learn”."
+    "It is what teaches the model to write for you. Nothing ever leaves the machine. You can switch it off at any "
+    "time (“learn” in the palette), and look at it or erase it (`storyteller feedback`)."
 )
 
 

@@ -141,7 +141,9 @@ WRITING_ACTS: Final = (
         "feedback.off",
         "Learn nothing any more",
         _consent(
-            _everything, on=False, words="Nothing more is kept. `storyteller feedback purge` erases what was."
+            _everything,
+            on=False,
+            words="Nothing more is kept. `storyteller feedback purge --all` erases what was.",
         ),
     ),
     Act(

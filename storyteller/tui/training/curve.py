@@ -73,7 +73,7 @@ class Curve(Widget):
     def _drawn(self, shown: Sequence[Series], width: int, height: int) -> str:
         plot = Plot()
         plot.plotsize(width, height)
-        plot._set_size(width, height)  # as the widget of textual-plotext does: see its issue 5
+        plot._set_size(width, height)  # as the widget of textual-plotext does
         plot.theme("clear")
         axes = self._colour("curve--axes")
         plot.axes_color("default")
