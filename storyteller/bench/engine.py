@@ -7,6 +7,7 @@ machine does hurts all of them; of each figure the median counts.
 from __future__ import annotations
 
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     Measure = Callable[[Job], Sequence[Answer]]
 
 ALL_DTYPES = tuple(dtype for dtype in get_args(Dtype) if dtype != "auto")
+_HOME = "home"  # of the measuring processes
 _PACKAGES = ("storyteller", "torch", "transformers", "llama-cpp-python")
 
 
@@ -81,7 +83,7 @@ def bench_engine(plan: Plan, *, measure: Measure | None = None) -> Report:
     """
     with tempfile.TemporaryDirectory(prefix="storyteller-bench-") as folder:
         scratch = Path(folder)
-        return _Run(plan, scratch, measure or partial(answers_of, home=scratch / "home")).report()
+        return _Run(plan, scratch, measure or partial(answers_of, home=scratch / _HOME)).report()
 
 
 def main(plan: Plan, *, as_json: bool = False) -> int:
@@ -133,6 +135,9 @@ class _Run:
             for dtype in self._plan.dtypes:
                 self._tell(f"opening {self._plan.model.name} in {dtype} on {device}, nothing cached")
                 job = self._job(task="open", device=device, dtype=dtype)
+                shutil.rmtree(
+                    self._scratch / _HOME / "cache" / "native", ignore_errors=True
+                )  # of the one before
                 for answer in self._measure(job):
                     if isinstance(answer, Opened):
                         found.setdefault((answer.device, answer.dtype), answer)

@@ -125,7 +125,7 @@ def measure_ours(task: Task) -> TrainRow:
         save_every=settings.steps + 1,
     )
     train(run)
-    return _row(task, stamps, losses[-1])
+    return _row(task, stamps, statistics.fmean(losses))
 
 
 def measure_trainer(task: Task) -> TrainRow:

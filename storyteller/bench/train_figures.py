@@ -56,7 +56,7 @@ class TrainRow(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         tokens_per_s: from the median time of a step.
         memory_gb: the most memory of its own the process ever held (Linux: RssAnon), or the GPU gave it.
-        loss: of the last step, nats a token; that both learn the same shows here.
+        loss: the mean over the steps, nats a token; that both learn the same shows here.
         limit_tokens_per_s: what the product's speed measured in this round allows.
         round: which of the run's rounds; -1 in medians.
     """

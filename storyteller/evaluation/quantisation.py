@@ -65,6 +65,7 @@ def compare(
     reference: list[
         Tensor
     ] = []  # log-probabilities of every position, float16: 100 kB each for GPT-2's vocabulary
+    favourites: list[Tensor] = []  # of float32, before they are rounded
     base = 0.0
     wanted: list[Dtype] = ["float32", *(name for name in dtypes if name != "float32")]
     for dtype in wanted:
@@ -81,8 +82,9 @@ def compare(
             count += len(targets)
             if first:
                 reference.append(logprobs.half())
+                favourites.append(logprobs.argmax(1))
             exact = reference[place].float()
-            agreed += int((exact.argmax(1) == logprobs.argmax(1)).sum())
+            agreed += int((favourites[place] == logprobs.argmax(1)).sum())
             divergence += float((exact.exp() * (exact - logprobs)).sum())
         perplexity = math.exp(loss / count)
         base = base or perplexity
@@ -93,7 +95,7 @@ def compare(
             bits=8 * read / (products + config.vocab_size * config.n_embd),
             megabytes=read / 1e6,
             perplexity=perplexity,
-            agreement=1.0 if first else agreed / count,
+            agreement=agreed / count,
             divergence=0.0 if first else max(0.0, divergence / count),
             worse=perplexity / base - 1,
         )

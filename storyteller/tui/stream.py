@@ -88,25 +88,33 @@ class StreamEnded(Message):
 
 
 class TokenRate:
-    """Tokens a second over the last two seconds."""
+    """Tokens a second over the last two seconds, of all takes together."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._times: deque[float] = deque()
+        self._times: dict[int, deque[float]] = {}  # by take: tokens of several come in one burst
 
-    def count(self) -> None:
-        """A token came now."""
+    def count(self, take: int = 0) -> None:
+        """A token of `take` came now."""
         now = self._clock()
-        self._times.append(now)
-        while now - self._times[0] > _RATE_WINDOW_S:
-            self._times.popleft()
+        times = self._times.setdefault(take, deque())
+        times.append(now)
+        while now - times[0] > _RATE_WINDOW_S:
+            times.popleft()
+
+    def ended(self, take: int) -> None:
+        """No more of `take` comes; what is known of the last one stays to be shown."""
+        if len(self._times) > 1:
+            self._times.pop(take, None)
 
     @property
     def value(self) -> float:
-        """Tokens a second; 0 until two came."""
-        if len(self._times) < 2:
-            return 0.0
-        return (len(self._times) - 1) / max(self._times[-1] - self._times[0], 1e-6)
+        """Tokens a second; 0 until two of a take came."""
+        return sum(
+            (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+            for times in self._times.values()
+            if len(times) > 1
+        )
 
 
 class Stream:
@@ -152,7 +160,7 @@ class Stream:
     def _take(self, event: GenerateEvent) -> None:
         match event:
             case Token():
-                self._rate.count()
+                self._rate.count(event.take)
                 if event.text:
                     self._pending.setdefault(event.take, []).append(event.text)
                     self._flush_soon()
@@ -163,6 +171,7 @@ class Stream:
                 self._post(OfferRewound(event.id, event.take, event.characters, event.reason))
             case TakeDone():
                 self._flush()
+                self._rate.ended(event.take)
                 self._post(OfferEnded(event))
             case Notice():
                 self._post(OfferRemarked(self.request.id, event.message))

@@ -130,3 +130,15 @@ def test_peaks_are_used_where_they_can_be(peaks: NativePeaks) -> None:
 
     sampler = build_sampler(chosen, WIDE, prompt_ids=(), seed=1, peaks=only_the_least)
     assert {sampler.sample(row(at, 256, 2.0)).token for at in range(40)} <= {7, 8, 9, 10}
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_where_everything_is_forbidden_they_decide_nothing(peaks: NativePeaks, temperature: float) -> None:
+    chosen = SamplerSettings(
+        method="sample", temperature=temperature, top_k=100, banned_tokens=tuple(range(256)), loop_guard=False
+    )
+    plain, fast = (
+        build_sampler(chosen, WIDE, prompt_ids=(), seed=1, peaks=finder).sample(row(0, 256, 2.0)).token
+        for finder in (None, peaks)
+    )
+    assert plain == fast

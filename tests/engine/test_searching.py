@@ -12,7 +12,7 @@ from storyteller.engine.protocol import Began, Context, Done, Generate, Notice, 
 from storyteller.engine.search import beam_search, contrastive_search
 from storyteller.engine.settings import SamplerSettings, StopRules
 from storyteller.engine.writing.lanes import Lanes
-from storyteller.engine.writing.searching import NO_SECOND_OPINION, ONE_ANSWER
+from storyteller.engine.writing.searching import NO_PHRASES, NO_SECOND_OPINION, ONE_ANSWER
 from tests.stubs.tiny_gpt2 import Room, takes_of, tokens_of
 
 if TYPE_CHECKING:
@@ -91,6 +91,12 @@ def test_a_second_opinion_is_left_out_and_it_is_said(starter_room: Room) -> None
     settings = SamplerSettings(method="beam", beams=2, guidance_scale=2.0)
     events = starter_room.generate("The old man", max_tokens=3, settings=settings)
     assert [event.message for event in events if isinstance(event, Notice)] == [NO_SECOND_OPINION]
+
+
+def test_a_search_says_that_it_does_not_see_to_phrases(tiny_room: Room) -> None:
+    settings = SamplerSettings(method="beam", beams=2, banned_phrases=("the old",))
+    events = tiny_room.generate("The sea", max_tokens=4, settings=settings)
+    assert [event.message for event in events if isinstance(event, Notice)] == [NO_PHRASES]
 
 
 @pytest.mark.parametrize("settings", [BEAM, CONTRASTIVE], ids=["beam", "contrastive"])

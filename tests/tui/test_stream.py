@@ -140,6 +140,21 @@ async def test_a_worker_that_is_cancelled_cancels_the_request() -> None:
     assert len(engine.streams) == 0
 
 
+def test_several_takes_are_counted_one_by_one() -> None:
+    now = [0.0]
+    rate = TokenRate(lambda: now[0])
+    for step in range(20):  # five steps a second, of four takes each, which come in one burst
+        now[0] = 0.2 * step
+        for take in range(4):
+            rate.count(take)
+        assert rate.value == pytest.approx(20 if step else 0)
+    for take in (0, 1, 2):
+        rate.ended(take)
+    assert rate.value == pytest.approx(5)
+    rate.ended(3)
+    assert rate.value == pytest.approx(5)
+
+
 def test_the_rate_is_that_of_the_last_two_seconds() -> None:
     now = [0.0]
     rate = TokenRate(lambda: now[0])

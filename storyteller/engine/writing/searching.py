@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ONE_ANSWER = "Contrastive search has one answer to a prompt, so all takes say the same."
 NO_SECOND_OPINION = "Searches do not ask for a second opinion; guidance and adapter contrast are left out."
+NO_PHRASES = "Searches do not go back, so banned phrases may come; ban tokens, or sample."
 
 
 class Searching:
@@ -47,6 +48,8 @@ class Searching:
         """The tokens and ends of all takes."""
         if self._settings.guidance_scale != 1.0 or self._settings.adapter_contrast:
             yield Notice(message=NO_SECOND_OPINION, id=self._id)
+        if self._settings.banned_phrases:
+            yield Notice(message=NO_PHRASES, id=self._id)
         with suppress(Interrupted):
             lanes.show(prompt.ids, lambda: self._cancel.all_cancelled)
             if self._settings.method == "beam":
