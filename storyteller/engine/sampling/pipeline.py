@@ -115,9 +115,7 @@ def candidates_among(peaks: Peaks, scores: Tensor, settings: SamplerSettings) ->
     if len(peaks.ids) < settings.top_k:
         return None
     floor = float(top_k_floor(scores, settings.top_k))
-    if (
-        floor < peaks.floor or floor == -math.inf
-    ):  # of nothing but what is forbidden the plain way says what to do
+    if floor < peaks.floor or floor == -math.inf:  # at -inf all is forbidden: the whole vocabulary decides
         return None
     inside = scores >= floor
     return peaks.ids[inside], top_p(_tempered(scores[inside], settings), settings.top_p)
