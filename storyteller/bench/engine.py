@@ -135,9 +135,8 @@ class _Run:
             for dtype in self._plan.dtypes:
                 self._tell(f"opening {self._plan.model.name} in {dtype} on {device}, nothing cached")
                 job = self._job(task="open", device=device, dtype=dtype)
-                shutil.rmtree(
-                    self._scratch / _HOME / "cache" / "native", ignore_errors=True
-                )  # of the one before
+                # The compiled step of the one before.
+                shutil.rmtree(self._scratch / _HOME / "cache" / "native", ignore_errors=True)
                 for answer in self._measure(job):
                     if isinstance(answer, Opened):
                         found.setdefault((answer.device, answer.dtype), answer)

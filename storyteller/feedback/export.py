@@ -18,7 +18,8 @@ and besides
     preference  chosen, chosen_ids, chosen_source ("accepted", "edited" or "typed"), rejected, rejected_ids
     unpaired    completion, completion_ids, label (true: wanted), reason
 
-Ids of a completion are null where it is not exactly what was sampled: use both texts then, not `prompt_ids`. Lone surrogates become U+FFFD: no tokenizer takes them.
+Ids of a completion are null where it is not exactly what was sampled: use both texts then, not `prompt_ids`. Lone
+surrogates become U+FFFD: no tokenizer takes them.
 
 Whoever trains on this mixes in at least as much human text: `human_characters` says how much that is.
 """

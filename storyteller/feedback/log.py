@@ -126,14 +126,12 @@ class FeedbackLog:
         if refused:
             self.set_consent(consent.Scope.of_document(now), on=False)
         if before.startswith(UNNAMED):
-            with self._guarded():
-                connection = self._existing()
+            with self.connected() as connection:
                 if connection is not None:
-                    with library.transaction(connection):
-                        connection.execute(
-                            "UPDATE generation SET document = ?, document_hash = ? WHERE document_hash = ?",
-                            (rows.pack_text(now), rows.name_hash(now), rows.name_hash(before)),
-                        )
+                    connection.execute(
+                        "UPDATE generation SET document = ?, document_hash = ? WHERE document_hash = ?",
+                        (rows.pack_text(now), rows.name_hash(now), rows.name_hash(before)),
+                    )
         return refused
 
     # records: each says whether it was written

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
+from storyteller.engine.prompt.tokens import same_beginning
 from storyteller.errors import CorpusError
 from storyteller.training.data import IGNORED, Windows
 
@@ -72,10 +73,7 @@ def _anew(row: _Row, encode: Callable[[str], Sequence[int]], eos: int) -> tuple[
     """
     begin = [] if row.prompt_truncated else [eos]
     before, ids = encode(row.prompt), encode(row.prompt + row.completion)
-    same = next(
-        (at for at, (one, two) in enumerate(zip(before, ids, strict=False)) if one != two), len(before)
-    )
-    return [*begin, *ids], len(begin) + same
+    return [*begin, *ids], len(begin) + same_beginning(before, ids)
 
 
 class MixedWindows(Windows):

@@ -15,9 +15,8 @@ from textual.widgets import Input
 if TYPE_CHECKING:
     from textual.events import Key
 
-_NEVER_WRITTEN: Final = frozenset(
-    {"Cc", "Cs", "Zl", "Zp"}
-)  # controls, halves of characters, line and paragraph ends
+# Controls, halves of characters, line and paragraph ends.
+_NEVER_WRITTEN: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def written_by(key: Key) -> str:

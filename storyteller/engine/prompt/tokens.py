@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_left
 from functools import cached_property, lru_cache
-from itertools import chain
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -112,6 +112,11 @@ class Tokens:
         except TypeError:  # how tokenizers says that there is a lone surrogate
             ids = self._tokenizer.encode(_scalar(text), add_special_tokens=False).ids
         return tuple(ids)
+
+
+def same_beginning(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many ids `left` and `right` begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
 
 def load_tokens(folder: Path, *, vocab_size: int, eos: int | None) -> Tokens:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -11,6 +10,7 @@ from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.device import all_threads, decodes_alone, one_thread
 from storyteller.engine.network.step import AheadStep, read
 from storyteller.engine.network.weights import parameter_count
+from storyteller.engine.prompt.tokens import same_beginning
 from storyteller.engine.writing.ahead import Ahead
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ class Lanes:
 
     def reusable(self, ids: Sequence[int]) -> int:
         """How many of `ids` the cache holds already."""
-        same = _common(self._trunk.ids, ids)
+        same = same_beginning(self._trunk.ids, ids)
         if self._branches is None or same < len(self._trunk.ids):
             return same
-        return same + max(_common(row, ids[same:]) for row in self._branches.ids)
+        return same + max(same_beginning(row, ids[same:]) for row in self._branches.ids)
 
     @torch.inference_mode()
     def show(
@@ -99,7 +99,7 @@ class Lanes:
             Interrupted: `cancelled` said so between two chunks.
         """
         self._fold(ids)
-        same = _common(self._trunk.ids, ids)
+        same = same_beginning(self._trunk.ids, ids)
         self._trunk.truncate(same)
         step = chunk or self._chunk
         for start in range(same, len(ids), step):
@@ -256,16 +256,15 @@ class Lanes:
         if self._branches is None:
             self.show(sequences[0], cancelled)
             return
-        shared = min(_common(sequences[0], other) for other in sequences)
+        shared = min(same_beginning(sequences[0], other) for other in sequences)
         self._branches = None
         self.show(sequences[0][:shared], cancelled)
         longest = max(map(len, sequences))
         self._branches = Branches(
             self._network, self._trunk, rows=len(sequences), capacity=longest - shared + 1
         )
-        chunk = max(
-            1, self._chunk // len(sequences)
-        )  # tokens of each, so that a cancellation waits no longer for several
+        # Tokens of each lane at once: together no more than of one, so that a cancellation waits no longer.
+        chunk = max(1, self._chunk // len(sequences))
         for start in range(shared, longest, chunk):
             if cancelled():
                 raise Interrupted
@@ -276,9 +275,9 @@ class Lanes:
         """Let the lane that `ids` continue furthest become part of the trunk, and forget the others."""
         branches, base = self._branches, len(self._trunk.ids)
         self._branches = None
-        if branches is None or _common(self._trunk.ids, ids) < base:
+        if branches is None or same_beginning(self._trunk.ids, ids) < base:
             return
-        common = [_common(row, ids[base:]) for row in branches.ids]
+        common = [same_beginning(row, ids[base:]) for row in branches.ids]
         best = max(range(len(common)), key=common.__getitem__)
         branches.copy_to_trunk(best, common[best])
 
@@ -324,8 +323,3 @@ def without_block(ids: Sequence[int], fixed: int, block: int, window: int) -> li
         del kept[fixed : fixed + drop]
         if len(kept) < window:
             return kept
-
-
-def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    """Length of the common beginning."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
