@@ -1,14 +1,11 @@
-"""How two versions of a text differ: as one span, quickly, and as lines for a person to read."""
+"""Where two versions of a text differ, as one span."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Final
 
 _BLOCK: Final = 1 << 13
-_MOST_LINES: Final = 2000
-_Opcode = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,49 +60,3 @@ def _common_end(old: str, new: str, most: int) -> int:
         else:
             high = middle - 1
     return high
-
-
-def difference_lines(theirs: str, mine: str, *, context: int = 2) -> list[str]:
-    """What saving `mine` over `theirs` would change, for a dialog to show.
-
-    Args:
-        theirs: the text on disk.
-        mine: the text on the screen.
-        context: unchanged lines around each change.
-
-    Returns:
-        Lines without their newline, the first character telling what they are: `-` would go, `+` would come,
-        a space stays, `@` says where in `theirs` a passage begins. Other newlines than LF stay in the line, so
-        that a change of newlines is seen. A passage too long to compare line by line is one block.
-    """
-    before, after = theirs.split("\n"), mine.split("\n")
-    head = _equal_lines(before, after)
-    tail = _equal_lines(before[head:][::-1], after[head:][::-1])
-    start, before_end, after_end = max(head - context, 0), len(before) - tail, len(after) - tail
-    before = before[start : before_end + context]
-    after = after[start : after_end + context]
-    if before == after:
-        return []
-    lines = []
-    for passage in _passages(before, after, context):
-        lines.append(f"@ line {start + passage[0][1] + 1}")
-        for kind, first, last, new_first, new_last in passage:
-            if kind == "equal":
-                lines += [f" {line}" for line in before[first:last]]
-            else:
-                lines += [f"-{line}" for line in before[first:last]]
-                lines += [f"+{line}" for line in after[new_first:new_last]]
-    return lines
-
-
-def _passages(before: list[str], after: list[str], context: int) -> list[list[_Opcode]]:
-    if max(len(before), len(after)) > _MOST_LINES:
-        return [[("replace", 0, len(before), 0, len(after))]]
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    return list(matcher.get_grouped_opcodes(context))
-
-
-def _equal_lines(before: list[str], after: list[str]) -> int:
-    """How many lines are equal from the start on."""
-    pairs = zip(before, after, strict=False)
-    return next((index for index, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from storyteller.manuscript.difference import difference_lines
 from storyteller.manuscript.encoding import UTF8
 from storyteller.manuscript.load import load
 from storyteller.manuscript.recovery import find_recoveries
 from storyteller.manuscript.save import ChangedOnDisk, SaveFailed, disk_state, save
+from storyteller.tui.dialogs.compare import differences
 from tests.stubs.faulty_disk import FaultyDisk
 from tests.stubs.folders import names_in
 
@@ -57,12 +57,10 @@ def test_5_a_change_on_disk_stops_the_save_and_can_be_shown_and_overruled(tmp_pa
     assert "Compare the two" in caught.value.message
     assert path.read_text() == "One.\nTwo!\nThree.\n"
     assert names_in(tmp_path) == ["novel.md"]
-    assert difference_lines(load(path).text, mine, context=0) == [
-        "@ line 2",
-        "-Two!",
-        "+Two.",
-        "@ line 4",
-        "+Four.",
+    assert [row for row in differences(load(path).text, mine) if row[0] in "-+"] == [
+        ("-", "Two!"),
+        ("+", "Two."),
+        ("+", "Four."),
     ]
     saved = save(path, mine, UTF8, expected=loaded.fingerprint, overwrite=True)
     assert path.read_text() == mine

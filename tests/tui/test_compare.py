@@ -35,6 +35,16 @@ def test_equal_texts_differ_in_nothing() -> None:
     assert differences("a\nb", "a\nb") == []
 
 
+def test_another_line_end_is_a_difference_and_one_that_is_everywhere_is_not_shown() -> None:
+    assert differences("a\r\nb", "a\nb") == [("-", "a\r"), ("+", "a"), (" ", "b")]
+    assert differences("a\r\nb\r\n", "a\r\nc\r\n") == [(" ", "a"), ("-", "b"), ("+", "c"), (" ", "")]
+    assert differences("a", "a\n") == [(" ", "a"), ("+", "")]
+
+
+def test_characters_that_python_takes_for_line_ends_are_of_the_text() -> None:
+    assert differences("a\u2028b", "a\u2028c") == [("-", "a\u2028b"), ("+", "a\u2028c")]
+
+
 def test_a_book_against_nothing_is_cut_and_said() -> None:
     rows = differences("", "\n".join(map(str, range(5000))))
     assert len(rows) == 401

@@ -1,4 +1,4 @@
-"""How two texts differ."""
+"""Where two texts differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storyteller.manuscript import difference
-from storyteller.manuscript.difference import changed_span, difference_lines
+from storyteller.manuscript.difference import changed_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,40 +34,3 @@ def test_a_span_is_the_least_that_makes_one_text_of_the_other(old: str, new: str
         assert old[span.start] != span.added[0]
         assert old[span.start + span.removed - 1] != span.added[-1]
     assert bool(span.size) == (old != new)
-
-
-@given(_short, _short)
-def test_the_lines_tell_both_texts(theirs: str, mine: str) -> None:
-    lines = difference_lines(theirs, mine, context=100)
-    if theirs == mine:
-        assert lines == []
-        return
-    assert lines[0] == "@ line 1"
-    assert "\n".join(line[1:] for line in lines[1:] if line[0] in " -") == theirs
-    assert "\n".join(line[1:] for line in lines[1:] if line[0] in " +") == mine
-
-
-def test_passages_say_where_they_are() -> None:
-    theirs = "\n".join(f"line {number}" for number in range(1, 41))
-    mine = theirs.replace("line 10", "tenth").replace("line 30\n", "")
-    assert difference_lines(theirs, mine, context=1) == [
-        "@ line 9",
-        " line 9",
-        "-line 10",
-        "+tenth",
-        " line 11",
-        "@ line 29",
-        " line 29",
-        "-line 30",
-        " line 31",
-    ]
-
-
-def test_a_change_of_newlines_is_seen() -> None:
-    assert difference_lines("a\r\nb", "a\nb", context=0) == ["@ line 1", "-a\r", "+a"]
-
-
-def test_a_passage_too_long_to_compare_is_one_block() -> None:
-    lines = difference_lines("a\n" + "x\n" * 3000 + "z", "a\n" + "y\n" * 3000 + "z", context=1)
-    assert lines[:2] == ["@ line 1", "-a"]
-    assert len(lines) == 1 + 2 * 3002

@@ -29,8 +29,8 @@ Diff = list[tuple[str, str]]  # (mark, line): mark is "-", "+", " " or "…"
 
 
 def differences(old: str, new: str) -> Diff:
-    """The lines that differ, with a little of what stands around them."""
-    before, after = old.splitlines(), new.splitlines()
+    """The lines that differ, with a little of what stands around them. Line ends are shown where the texts' own differ."""
+    before, after = _lines(old, new), _lines(new, old)
     if len(before) + len(after) > _COMPARED_LINES:
         return [("…", f"{len(before):,} lines against {len(after):,}: too long to compare here")]
     rows = list(_rows(before, after))
@@ -66,6 +66,14 @@ class Compare(Choice):
         with_marks = [_drawn(mark, line) for mark, line in self._rows] or [Content("no line differs")]
         yield VerticalScroll(Static(Content("\n").join(with_marks), markup=False), classes="scroll")
         yield from rest
+
+
+def _lines(text: str, other: str) -> list[str]:
+    """The lines of `text`, without the newline and, if all of both texts end in CRLF, without that."""
+    if not text:
+        return []
+    everywhere = all(one.count("\n") == one.count("\r\n") for one in (text, other))
+    return (text.replace("\r\n", "\n") if everywhere else text).split("\n")
 
 
 def _rows(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
