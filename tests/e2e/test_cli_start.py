@@ -108,7 +108,7 @@ def test_hostile_arguments_are_shown_as_what_they_are_safety_78() -> None:  # sa
     ):
         done = storyteller(*arguments)
         assert done.returncode == 2
-        assert not set(done.stderr) & {0x1B, 0x07, 0x9B - 0x100}
+        assert not set(done.stderr) & {0x1B, 0x07}
         assert "\x9b" not in done.stderr.decode()
 
 
@@ -182,7 +182,8 @@ def test_no_color_and_the_c_locale_safety_32() -> None:  # safety 32
     done = storyteller("doctor", env=environment(NO_COLOR="1", LANG="C", LC_ALL="C", TERM="dumb"))
     assert done.returncode == 0
     assert b"\x1b" not in done.stdout
-    assert b"Nothing is amiss." in done.stdout or b"Amiss" in done.stdout
+    assert b"Engine" in done.stdout
+    assert b"starter" in done.stdout
 
 
 def test_doctor_json_has_stable_keys(home: Path) -> None:

@@ -221,12 +221,10 @@ async def test_the_deadline_does_not_run_while_the_reader_is_slow(tmp_path: Path
         pid = engine.pid
         await anext(events)
         waiting = asyncio.create_task(all_of(engine, order("waiting")))
-        before = time.monotonic()
         while not engine.streams.backlog.full:  # noqa: ASYNC110 - it has no event of its own
             await asyncio.sleep(0)
         await engine.cancel("waiting")
         await asyncio.sleep(0.3)  # longer than the deadline, in which the child's answer cannot reach us
-        assert time.monotonic() - before > 0.3
         assert engine.pid == pid
         await engine.cancel("g")
         assert (await rest_of(events))[-1] == Done(id="g", reason="cancelled")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storyteller.cli import app
 from tests.stubs.command import COMMAND, environment, storyteller
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -64,8 +65,18 @@ COMMANDS = [
     ["adapters", "list"],
     ["feedback", "stats"],
     ["train", "--genre", "poetry", "--data", "owner/name", "--dry-run"],
+    ["pretrain", "--recipe", str(REPOSITORY / "assets/starter/recipe-cpu.toml"), "--data", "owner/name"],
+    ["genres", "list"],
+    ["corpus", "list"],
+    ["eval", "perplexity", "-"],
+    ["bench", "engine", "--model", "gpt2-large"],
+    ["open", "--preset", "owner/name"],
     ["doctor"],
 ]
+
+
+def test_every_command_is_among_them() -> None:
+    assert {words[0] for words in COMMANDS} >= {*app.COMMANDS}
 
 
 @pytest.fixture

@@ -32,7 +32,9 @@ def test_prompts_of_any_number_of_tokens(room: Room, count: int, takes: int) -> 
     began = events[0]
     assert isinstance(began, Began)
     assert began.truncated == (count > 1019)
-    assert [len(take.ids) for take in takes_of(events)] == [5] * takes or takes_of(events)
+    lengths = [len(take.ids) for take in takes_of(events)]
+    assert len(lengths) == takes
+    assert all(1 <= length <= 5 for length in lengths)  # a take may end its text
 
 
 @pytest.mark.parametrize("words", [0, 1, 340, 341, 342, 343, 1023, 1024, 1025, 60_000])

@@ -181,8 +181,12 @@ def test_55_another_process_follows_the_run_and_its_end_changes_nothing(model: P
                 brief.wait()
 
         told = Told(step=gone)
-        followed = train_tiny(model, told, save_every=2)
-        assert follower.stdout.read().decode().split() == told.kinds
+        try:
+            followed = train_tiny(model, told, save_every=2)
+            assert follower.stdout.read().decode().split() == told.kinds
+        finally:  # else leaving waits for readers of what will not come
+            brief.kill()
+            follower.kill()
     assert isinstance(whole, Finished)
     assert isinstance(followed, Finished)
     assert learned()[0] == learned()[1]

@@ -134,6 +134,7 @@ def test_46_killed_at_every_call_of_a_save_a_whole_one_is_left(tmp_path: Path, s
 
 @pytest.mark.parametrize("step", [3, 2], ids=["a new step", "the same step again"])
 def test_48_full_at_every_call_of_a_save_the_ones_before_are_whole(tmp_path: Path, step: int) -> None:
+    possible: set[int] = set()
     for number in range(1, MOST):
         folder = tmp_path / str(number)
         checkpoints.save(folder, make(1))
@@ -147,6 +148,7 @@ def test_48_full_at_every_call_of_a_save_the_ones_before_are_whole(tmp_path: Pat
                 possible = {2, step}
         assert newest(folder) in possible
         assert not [name for name in names_in(folder) if name.endswith(".tmp")]
+    assert possible == {step}, f"a save takes more than {MOST} calls"
 
 
 # Safety 47: the newest one is damaged
