@@ -20,6 +20,24 @@ _NO_DIRECTORY_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 _PIECE: Final = 1 << 20
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something at `path`; in a folder that may not be entered there is nothing."""
+    return os.path.exists(path)  # noqa: PTH110 - Path's raises there
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at `path`; in one that may not be entered there is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path's raises there
+
+
+def is_missing(path: Path) -> bool:
+    """Whether nothing is at `path` for certain. Where that cannot be seen it is False: opening the path says why."""
+    try:
+        return not path.exists()
+    except OSError:
+        return False
+
+
 class Disk(Protocol):
     """What a write needs of the operating system."""
 

@@ -7,6 +7,7 @@ one that the writer types over the offer (it dismisses it), one that is the offe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -23,6 +24,7 @@ import msgspec
 from storyteller.bench.paced import SENTENCE
 from storyteller.bench.terminal import Chunk, TerminalProcess
 from storyteller.errors import StorytellerError, UserError
+from storyteller.paths import cache_dir, private_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -166,9 +168,11 @@ def _rates(terminal: TerminalProcess) -> Iterator[float]:
 
 
 def _environment(home: Path, *, dtype: str = "auto", threads: int = 0) -> dict[str, str]:
-    """A home of its own in which the first question is answered already."""
+    """A home of its own in which the first question is answered already; what is made once per model is not made again."""
     config = home / "home" / "config"
     config.mkdir(parents=True)
+    with contextlib.suppress(OSError):
+        (home / "home" / "cache").symlink_to(private_dir(cache_dir()).absolute())
     (config / "config.toml").write_text(
         f'consent = "no"\ndtype = "{dtype}"\nthreads = {threads}\n', encoding="utf-8"
     )

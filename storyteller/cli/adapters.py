@@ -10,9 +10,9 @@ import msgspec
 import typer
 
 from storyteller.cli.confirm import confirmed
+from storyteller.cli.engine import settings_with_notices
 from storyteller.cli.options import ModelOption  # noqa: TC001 - typer reads the annotations
 from storyteller.cli.streams import notice, output, output_rich
-from storyteller.config import load_settings
 from storyteller.engine.catalogue import find_model
 from storyteller.errors import AdapterError, UserError
 from storyteller.text import display_line
@@ -218,7 +218,7 @@ def _disk_told() -> Iterator[None]:
 
 
 def _model(wanted: str | None) -> Found:
-    settings, _ = load_settings()
+    settings = settings_with_notices()
     return find_model(wanted or settings.model)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast, get_args
 
 import typer
 
+from storyteller.cli.engine import settings_with_notices
 from storyteller.cli.options import (  # noqa: TC001 - typer reads them
     DeviceOption,
     DtypeOption,
@@ -13,7 +14,7 @@ from storyteller.cli.options import (  # noqa: TC001 - typer reads them
     ThreadsOption,
 )
 from storyteller.cli.sections import SectionedCommand
-from storyteller.config import Settings, changed, load_settings
+from storyteller.config import Settings, changed
 from storyteller.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ def engine(
     """Measure decoding, first tokens, an edit, loading and memory. Exit code 1 if a bound that was judged is missed."""
     from storyteller.bench import engine as bench
 
-    settings, _ = load_settings()
+    settings = settings_with_notices()
     settings = changed(settings, threads=threads)
     plan = bench.Plan(
-        model=_model(model or settings.model, shape),
+        model=_model(model, shape, settings),
         devices=_devices(device or [settings.device]),
         dtypes=_dtypes(dtype or [settings.dtype]),
         contexts=context or (256, 900),
@@ -114,8 +115,9 @@ def ui(
     from storyteller.bench import ui as bench
 
     chosen = changed(Settings(), dtype=dtype, threads=threads)
+    folder = None if model is None else str(_model(model, None, Settings()))
     return bench.main(
-        as_json=as_json, model=model, samples=samples, dtype=chosen.dtype, threads=chosen.threads
+        as_json=as_json, model=folder, samples=samples, dtype=chosen.dtype, threads=chosen.threads
     )
 
 
@@ -141,9 +143,9 @@ def threads(
     """Measure typing and streaming with so many threads. Exit code 1 if the engine's own choice is past the bound."""
     from storyteller.bench import threads as bench
 
-    settings, _ = load_settings()
+    settings = settings_with_notices()
     return bench.main(
-        str(_model(model or settings.model, shape)),
+        str(_model(model, shape, settings)),
         dtype=changed(Settings(), dtype=dtype).dtype,
         samples=samples,
         counts=count or (),
@@ -151,12 +153,14 @@ def threads(
     )
 
 
-def _model(model: str | None, shape: str | None) -> Path:
+def _model(model: str | None, shape: str | None, settings: Settings) -> Path:
     from storyteller.bench.shapes import SHAPES, model_of_shape
     from storyteller.engine.catalogue import find_model
 
     if shape is None:
-        return find_model(model).path
+        return find_model(model or settings.model).path
+    if model is not None:
+        raise UserError("--model opens a model and --shape makes one; choose one of them.")
     if shape not in SHAPES:
         raise UserError(f"There is no shape {shape!r}; there are {', '.join(SHAPES)}.")
     return model_of_shape(shape)
@@ -211,7 +215,7 @@ def speculation(
     """Measure what guessing ahead brings, on texts of the model's own. Exit code 1 if a bound is missed."""
     from storyteller.bench import speculation as bench
 
-    settings, _ = load_settings()
+    settings = settings_with_notices()
     chosen = changed(settings, dtype=dtype, threads=threads)
     return bench.main(
         model or settings.model,
@@ -269,10 +273,10 @@ def train(
         raise UserError(f"--quantize is {quantize!r}; it can be 8bit or 4bit.")
     if micro_batch is not None and batch % micro_batch:
         raise UserError(f"--micro-batch is {micro_batch}; use a number that divides --batch, {batch}.")
-    settings, _ = load_settings()
+    settings = settings_with_notices()
     chosen = changed(settings, device=device, dtype=dtype, threads=threads)
     plan = bench.Plan(
-        model=_model(model or settings.model, shape),
+        model=_model(model, shape, settings),
         device=chosen.device,
         dtype=chosen.dtype,
         seq=seq,

@@ -10,6 +10,7 @@ import typer
 
 from storyteller.atomic import write_atomic
 from storyteller.cli.streams import notice, output, output_rich
+from storyteller.disk import is_there
 from storyteller.errors import CorpusError
 from storyteller.genres import find_genre, load_genres
 from storyteller.text import display_line, display_text
@@ -90,7 +91,7 @@ def remove(genre: GenreArgument, paths: PathsArgument = None) -> int:
 def list_(*, as_json: JsonOption = False) -> int:
     """List the genres and where each one's texts are."""
     lines = [
-        SourceLine(genre.name, str(path), bool(shelf.registered(genre.name)), path.exists())
+        SourceLine(genre.name, str(path), bool(shelf.registered(genre.name)), is_there(path))
         for genre in load_genres().values()
         for path in shelf.sources(genre) or (Path(),)
     ]
@@ -130,7 +131,7 @@ def clean(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> int:
     """Write the texts as they are learned: cleaned, without duplicates, a {"title", "text"} a line."""
-    if out is not None and out.exists() and not force:
+    if out is not None and is_there(out) and not force:
         raise CorpusError(f"{out} is there already; --force replaces it.", title="The texts were not written")
     corpus = _load(genre, paths)
     rows = (

@@ -16,6 +16,7 @@ import msgspec
 from storyteller import __version__, paths
 from storyteller.cli.terminal import Terminal, inspect_terminal, why_no_room
 from storyteller.config import Settings, config_path, load_settings
+from storyteller.disk import is_folder, is_missing, is_there
 from storyteller.engine.catalogue import find_adapters, find_model
 from storyteller.errors import StorytellerError
 
@@ -89,7 +90,7 @@ def diagnose() -> Diagnosis:
         terminal=terminal,
         room=room or "can open here",
         directories=tuple(places),
-        settings=str(config_path()) if config_path().exists() else f"{config_path()}  (not made yet)",
+        settings=str(config_path()) if is_there(config_path()) else f"{config_path()}  (not made yet)",
         library=library,
         consent=consent,
         problems=tuple(problems),
@@ -116,13 +117,13 @@ def _directories() -> list[tuple[str, Path]]:
 
 def _place(what: str, folder: Path) -> Place:
     """The state of `folder`, or of the nearest one above it that exists: there it would be made."""
-    nearest = next((above for above in (folder, *folder.parents) if above.is_dir()), folder)
+    nearest = next((above for above in (folder, *folder.parents) if is_folder(above)), folder)
     try:
         disk = shutil.disk_usage(nearest)
     except OSError:
         return Place(what, str(folder), exists=False, writable=False, free_bytes=0)
     writable = os.access(nearest, os.W_OK | os.X_OK) and disk.total > 0  # /proc and its like have no size
-    return Place(what, str(folder), folder.is_dir(), writable, disk.free)
+    return Place(what, str(folder), is_folder(folder), writable, disk.free)
 
 
 def _engine(settings: Settings, problems: list[str]) -> EngineState:
@@ -193,7 +194,7 @@ def _library(settings: Settings, problems: list[str]) -> tuple[str, str]:
     """The library's file, and whether anything is logged. Opened read-only, so that looking changes nothing."""
     path = paths.library_path()
     asked = {"ask": "not asked yet", "yes": "on", "no": "off"}[settings.consent]
-    if not path.exists():
+    if is_missing(path):
         return f"{path}  none yet", asked
     try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 import msgspec
 import typer
 
+from storyteller.cli.engine import settings_with_notices
 from storyteller.cli.eval_likelihood import lambada, perplexity
 from storyteller.cli.eval_sampled import diversity, memorisation
 from storyteller.cli.options import ModelOption, ThreadsOption  # noqa: TC001 - typer reads the annotations
 from storyteller.cli.sections import SectionedCommand
 from storyteller.cli.source import read_text
 from storyteller.cli.streams import output, output_rich
-from storyteller.config import Settings, changed, load_settings
+from storyteller.config import Settings, changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,14 +54,16 @@ def quantisation(
     from storyteller.evaluation.quantisation import compare, meets_bounds
     from storyteller.paths import bundled_dir
 
-    settings, _ = load_settings()
+    settings = settings_with_notices()
     for name in dtype or ():
         changed(Settings(), dtype=name)
     words = read_text(str(text or bundled_dir() / "assets" / "eval" / "held-out.txt"))
     wanted = cast("tuple[Dtype, ...]", tuple(dtype or ("bfloat16", "int8", "int4")))
     rows = []
     found = find_model(model or settings.model)
-    for row in compare(found.path, words, dtypes=wanted, threads=threads or settings.threads):
+    for row in compare(
+        found.path, words, dtypes=wanted, threads=settings.threads if threads is None else threads
+    ):
         rows.append(row)
         if as_json:
             output(msgspec.json.encode(row).decode() + "\n")

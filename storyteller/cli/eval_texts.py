@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.source import read_text
+from storyteller.cli.streams import notice
+from storyteller.disk import is_folder, is_missing
 from storyteller.errors import UserError
 from storyteller.evaluation.texts import documents
 from storyteller.genres import find_genre
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _KINDS: Final = frozenset({".txt", ".md", ".jsonl", ".json", ".py"})
+_TABLES: Final = frozenset({".csv", ".tsv", ".parquet"})  # read by the rules of a genre only
 
 
 def read_named(source: str) -> str:
@@ -27,7 +30,7 @@ def read_named(source: str) -> str:
         UserError: there is no such file.
         DocumentError: it cannot be read.
     """
-    if source != "-" and not Path(source).exists():
+    if source != "-" and is_missing(Path(source)):
         raise UserError(f"There is no file {source}. Check the name.")
     return read_text(source)
 
@@ -82,16 +85,25 @@ def check_corpus(paths: Sequence[Path]) -> None:
     """See that there is something to read before hours are spent.
 
     Raises:
-        UserError: a path is not there, or a folder has no such files.
+        UserError: a path is not there, a folder has no such files, or it is a table; one in a folder is told and left out.
     """
     for path in paths:
-        if not path.exists():
+        if is_missing(path):
             raise UserError(f"There is no file or folder {path}. Check the name.")
+        for table in _named(path, _TABLES):
+            how = f"Tables are read as a genre's texts: `storyteller corpus add GENRE {table}`, then --genre GENRE."
+            if table == path:
+                raise UserError(f"{table} is a table. {how}")
+            notice(f"{table} is left out. {how}")
         if not _files(path):
             raise UserError(f"There is no text in {path}: files of {', '.join(sorted(_KINDS))} are read.")
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in _KINDS and file.is_file())
+    return _named(path, _KINDS) if is_folder(path) else [path]
+
+
+def _named(path: Path, kinds: frozenset[str]) -> list[Path]:
+    """The files at and below `path` whose names end so."""
+    files = path.rglob("*") if is_folder(path) else [path]
+    return sorted(file for file in files if file.suffix.lower() in kinds and not is_folder(file))

@@ -29,7 +29,7 @@ _TITLE: Final = "The model could not be fetched"
 
 
 def fetch(name: str, revision: str | None, *, again: bool = False) -> Path:
-    """The folder with model `name`, fetched now unless it is here and whole.
+    """The folder with model `name`, fetched now unless it is here, whole, and of that revision.
 
     Args:
         name: what the hub calls it, or short for that.
@@ -43,10 +43,11 @@ def fetch(name: str, revision: str | None, *, again: bool = False) -> Path:
     if not is_repo_name(name):
         raise ModelError(f"{name!r} is no model's name; one is gpt2-large, or OWNER/NAME.")
     folder = models_dir() / folder_name(name)
-    if not again and _is_whole(folder):
+    known = record_of(folder)
+    is_wanted = revision is None or (known is not None and known.revision == revision)
+    if not again and is_wanted and _is_whole(folder):
         notice(f"{name} is here already; --again compares it with the hub.")
         return folder
-    known = record_of(folder)
     if folder.exists() and known is None:
         raise ModelError(f"{folder} was not fetched by storyteller. Move it away first.", title=_TITLE)
     repository = Repository(known.repo if known else hub_name(name), "model", title=_TITLE)

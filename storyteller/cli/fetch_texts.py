@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from storyteller.cli.hub import Repository, Wanted, disk_failed, hub_goes_offline
 from storyteller.cli.streams import notice
+from storyteller.disk import is_missing
 from storyteller.engine.process.offline import go_offline
 from storyteller.errors import CorpusError
 from storyteller.paths import cache_dir
@@ -39,7 +40,7 @@ def texts_at(paths: Sequence[Path], *, online: bool) -> tuple[Path, ...]:
         StorytellerError: the network, the hub or the disk fails.
     """
     found = tuple(
-        path if path.exists() or not _NAME.match(str(path)) else _fetched(str(path), online=online)
+        path if not is_missing(path) or not _NAME.match(str(path)) else _fetched(str(path), online=online)
         for path in paths
     )
     if online:

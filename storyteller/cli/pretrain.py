@@ -17,7 +17,7 @@ from storyteller.cli.options import (
 )
 from storyteller.cli.pretraining_view import PretrainingView
 from storyteller.cli.sections import SectionedCommand
-from storyteller.cli.streams import output
+from storyteller.cli.streams import output, told_while_read
 from storyteller.cli.training_view import JsonView
 from storyteller.paths import state_dir
 from storyteller.training.events import Stopped
@@ -115,6 +115,10 @@ def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, only_p
         return 0
     with view, interruptible() as interrupted:
         ended = run_pretraining(
-            request, view.tell, interrupted=interrupted, resume=resume, only_prepare=only_prepare
+            request,
+            told_while_read(view.tell),
+            interrupted=interrupted,
+            resume=resume,
+            only_prepare=only_prepare,
         )
     return INTERRUPTED if isinstance(ended, Stopped) else 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from storyteller.errors import StorytellerError, UserError
 from storyteller.text import display_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
 
@@ -92,6 +94,26 @@ def _write(text: str) -> None:
         raise StorytellerError(
             f"standard output: {error.strerror or error}.", title="The text could not be written"
         ) from error
+
+
+def told_while_read(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`tell`, which writes what it is given, until nobody reads that any more: then nothing.
+
+    For work that goes on without its audience: hours of training do not end with `| head`.
+    """
+    gone = False
+
+    def listener(event: Any) -> None:
+        nonlocal gone
+        if gone:
+            return
+        try:
+            tell(event)
+        except ReaderGone:
+            gone = True
+            forget_output()
+
+    return listener
 
 
 def notice(text: str) -> None:

@@ -21,7 +21,7 @@ from storyteller.cli.options import (
     ThreadsOption,
 )
 from storyteller.cli.sections import SectionedCommand
-from storyteller.cli.streams import output
+from storyteller.cli.streams import output, told_while_read
 from storyteller.cli.training_view import JsonView, TrainingView
 from storyteller.config import changed
 from storyteller.errors import TrainingError
@@ -157,7 +157,7 @@ def train(
     kind = find_genre(genre)
     if name is not None:
         check_name(name)
-    chosen = changed(settings, device=device, dtype=dtype, threads=threads)
+    chosen = changed(settings, device=device, dtype=_trained_in(dtype), threads=threads)
     found = find_wanted(base, settings)
     own = manuscripts(kind) if include_manuscripts else Manuscripts()
     named = texts_at(data or sources(kind), online=online)
@@ -208,12 +208,24 @@ def _run(request: Request, *, as_json: bool, dry_run: bool, resume: bool, restar
         ended = run_training(
             request,
             RunFolder(request.genre.name),
-            view.tell,
+            told_while_read(view.tell),
             interrupted=interrupted,
             resume=resume,
             restart=restart,
         )
     return INTERRUPTED if isinstance(ended, Stopped) else 0
+
+
+def _trained_in(dtype: str | None) -> str | None:
+    """`dtype` as it was asked for, if a model can learn in it."""
+    if dtype in {"int8", "int4"}:
+        bits = dtype.removeprefix("int")
+        raise TrainingError(
+            f"--dtype {dtype} is for writing; --quantize {bits}bit holds the base in so many bits."
+        )
+    if dtype == "float16":
+        raise TrainingError("--dtype float16 is for writing; learn in bfloat16 or float32.")
+    return dtype
 
 
 def _one_of(option: str, value: str | None, allowed: tuple[str, ...]) -> Any:

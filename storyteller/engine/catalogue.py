@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from storyteller.config import NAME_PATTERN
+from storyteller.disk import is_folder, is_there
 from storyteller.engine.model_folder import (
     check_folder,
     has_pickles,
@@ -209,7 +210,7 @@ def _advice(wanted: str) -> str:
 def _called(name: str) -> Iterator[Found]:
     """Every folder known by `name`: in the models directory, as the starter, in the hub cache."""
     own = models_dir() / folder_name(name)
-    if own.is_dir():
+    if is_folder(own):
         yield Found(own, own.name, "in the models directory")
     if name == STARTER:
         yield Found(starter_model_dir(), STARTER, "shipped with storyteller")
@@ -235,7 +236,7 @@ def _cached_models() -> Iterator[Found]:
 def _snapshot(repository: Path) -> Path | None:
     """The revision the cache calls main, else the newest one that has a config."""
     snapshots = [
-        folder for folder in _subfolders(repository / "snapshots") if (folder / "config.json").exists()
+        folder for folder in _subfolders(repository / "snapshots") if is_there(folder / "config.json")
     ]
     try:
         main = (repository / "refs" / "main").read_text(encoding="ascii").strip()

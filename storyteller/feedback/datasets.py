@@ -16,6 +16,7 @@ import msgspec
 
 from storyteller import library, paths
 from storyteller.atomic import write_atomic
+from storyteller.disk import is_there
 from storyteller.errors import LibraryError, UserError
 from storyteller.feedback import consent, rows
 from storyteller.feedback.export import build
@@ -214,7 +215,7 @@ def _destination(log: FeedbackLog, dataset: DataSet, to: Path | None) -> Path:
             message = f"{paths.datasets_dir()} cannot be made ({error.strerror or error}). Choose a place with --out."
             raise UserError(message) from error
     path = to.expanduser().absolute()
-    if path.exists() and path not in _own_files(log):
+    if is_there(path) and path not in _own_files(log):
         message = f"{path} is there already and is no data set of storyteller. Choose another name."
         raise UserError(message)
     return path

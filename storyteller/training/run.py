@@ -96,15 +96,13 @@ class _Working:
                 self._folder.events.unlink(missing_ok=True)
                 write_atomic(self._folder.settings, msgspec.json.encode(self._prepared.asked), mode=0o600)
         self._processes.wait()
-        with self.tell.failures(lambda: f"then: {self._how_to_go_on}", _NO_MEMORY):
+        with self.tell.failures(lambda: self._how_to_go_on, _NO_MEMORY):
             return self._train(resumed, interrupted)
 
     @property
     def _how_to_go_on(self) -> str:
-        request = self._prepared.request
-        name = f" --name {request.name}" if request.name != request.genre.name else ""
-        resume = " --resume" if checkpoints.any_in(self._folder.path) else ""
-        return f"storyteller train --genre {request.genre.name}{name}{resume}"
+        resume = " with --resume" if checkpoints.any_in(self._folder.path) else ""
+        return f"then give the same command{resume}."
 
     def _checkpoint(self, *, resume: bool, restart: bool) -> Checkpoint | None:
         folder = self._folder.path

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from storyteller.config import NO_ADAPTER, WEIGHED_PATTERN
+from storyteller.disk import is_folder
 from storyteller.engine.protocol import AdapterWeight
 from storyteller.errors import AdapterError
 
@@ -90,7 +93,7 @@ def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
     """`NAME` or `NAME=WEIGHT`, as the engine takes them; `none` is no adapter.
 
     Raises:
-        AdapterError: a weight that is no number.
+        AdapterError: a weight that is none, or too large.
     """
     return tuple(_adapter_weight(adapter) for adapter in given if adapter != NO_ADAPTER)
 
@@ -100,6 +103,11 @@ def _adapter_weight(given: str) -> AdapterWeight:
     if not separator:
         return AdapterWeight(given)
     try:
-        return AdapterWeight(name, float(weight))
+        value = float(weight)
     except ValueError as error:
+        if os.sep in given or is_folder(Path(given)):  # a folder may have = in its name
+            return AdapterWeight(given)
         raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error
+    if not -100 <= value <= 100:
+        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.")
+    return AdapterWeight(name, value)

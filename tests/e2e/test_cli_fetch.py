@@ -91,6 +91,17 @@ def test_a_comparison_leaves_the_model_in_use_until_what_differs_is_here(hub: Hu
     assert [path.name for path in folder(home).parent.iterdir()] == ["gpt2-large"]
 
 
+def test_get_with_the_revision_that_is_here_asks_nobody_and_with_another_asks_the_hub(hub: Hub) -> None:
+    assert models(hub, "get", "gpt2-large").returncode == 0
+    hub.log.clear()
+    same = models(hub, "get", "gpt2-large", "--revision", COMMIT)
+    assert (same.returncode, hub.log) == (0, [])
+    other = models(hub, "get", "gpt2-large", "--revision", "before")
+    assert other.returncode == 0, other.stderr
+    assert b"here already" not in other.stderr
+    assert any(path.endswith("/revision/before") for _, path, _ in hub.log)
+
+
 def damaged(home: Path) -> None:
     """A model as a broken disk might leave it."""
     make_model(folder(home))

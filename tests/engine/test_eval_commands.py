@@ -139,6 +139,9 @@ def test_memorisation_of_a_genre_reads_what_a_run_would(
     shelf.add("poetry", [table])
     (found,) = rows_of(asked("memorisation", *few, "--genre", "poetry", "--json"))
     assert (found["copied_8"], found["longest_source"].partition(":")[0]) == (1.0, "own.csv")
+    assert "corpus add GENRE" in asked("memorisation", *few, "--corpus", table).err
+    told = asked("memorisation", *few, "--corpus", tmp_path)
+    assert f"{table} is left out" in told.err
     (shipped,) = rows_of(asked("memorisation", *few, "--genre", "stories", "--json"))
     assert shipped["corpus_tokens"] > 10_000
     (tmp_path / "more.txt").write_text("One more text.")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from storyteller.cli.streams import ReaderGone
 from storyteller.engine.catalogue import find_adapters
 from storyteller.feedback.keeping import keep_provenance
+from storyteller.training import checkpoint as checkpoints
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.command import Ended, in_process
 from tests.stubs.feedback_story import Story, agreed_log, every_file
@@ -128,7 +130,7 @@ def test_an_adapter_with_a_name_of_its_own_is_written_with_by_that_name(words: l
         "--rank 0", "--rank 999", "--rank x", "--alpha -1", "--alpha nan", "--dropout 1", "--rate 0", "--rate inf",
         "--epochs 0", "--steps 0", "--batch 0", "--micro-batch 0", "--seq 4", "--seed -1", "--seed 99999999999999999999",
         "--patience -1", "--save-every 0", "--quantize 3bit", "--optimizer sgd", "--resume --restart", "--base nosuch",
-        "--data /nosuch", "--device abacus", "--name ../x", "--name ''", "--resume", "--nosuch",
+        "--data /nosuch", "--device abacus", "--dtype int8", "--dtype int4", "--dtype float16", "--name ../x", "--name ''", "--resume", "--nosuch",
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_with_exit_code_2(words: list[str], model: Path, wrong: str) -> None:
@@ -137,6 +139,19 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(words: list[str], model: P
     assert len(ended.err) > 20
     assert "fault of the program" not in ended.err
     assert not find_adapters(model)
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(
+    words: list[str], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(text: str) -> None:
+        raise ReaderGone
+
+    monkeypatch.setattr("storyteller.cli.training_view.output", gone)
+    ended = train(*words)
+    assert ended.code == 0, ended.err
+    assert list(find_adapters(model)) == [GENRE]
+    assert not checkpoints.any_in(RunFolder(GENRE).path)
 
 
 def test_an_adapter_may_have_a_name_of_its_own(words: list[str], model: Path) -> None:

@@ -41,5 +41,10 @@ def test_adapters_with_and_without_weight() -> None:
         AdapterWeight("stories", 0.8),
         AdapterWeight("a=b", 2.0),
     )
+    assert adapter_weights(["./run=final"]) == (AdapterWeight("./run=final"),)
+
+
+@pytest.mark.parametrize("weight", ["much", "nan", "inf", "-101"])
+def test_a_weight_that_is_none_is_refused(weight: str) -> None:
     with pytest.raises(AdapterError, match="a weight is a number"):
-        adapter_weights(["noir=much"])
+        adapter_weights([f"noir={weight}"])

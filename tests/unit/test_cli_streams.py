@@ -84,6 +84,23 @@ def test_writing_fails_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         streams.output("x")
 
 
+def test_work_goes_on_when_nobody_reads_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    forgotten: list[bool] = []
+    monkeypatch.setattr(streams, "forget_output", lambda: forgotten.append(True))
+    told: list[str] = []
+
+    def tell(event: str) -> None:
+        if event == "goes":
+            raise streams.ReaderGone
+        told.append(event)
+
+    listener = streams.told_while_read(tell)
+    for event in ("first", "goes", "later", "last"):
+        listener(event)
+    assert told == ["first"]
+    assert forgotten == [True]
+
+
 def test_a_page_in_a_pipe_is_neither_folded_nor_padded(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = io.StringIO()
     monkeypatch.setattr("sys.stdout", pipe)

@@ -143,7 +143,7 @@ def _how_to_use(card: Card) -> list[str]:
     name = _shown(card.name)
     return [
         "```sh",
-        f"storyteller continue --adapter {name} draft.md",
+        f"storyteller continue --model {_shown(card.base)} --genre {_shown(card.genre)} --adapter {name} draft.md",
         "```",
         "",
         "```python",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from storyteller.disk import is_missing
 from storyteller.errors import SettingsError
 from storyteller.toml_file import read_toml
 
@@ -133,7 +134,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         SettingsError: there is none, it is no TOML, or it holds a key or a value that cannot be; the key is named.
     """
-    if not path.exists():
+    if is_missing(path):
         raise SettingsError(f"There is no recipe {path}.")
     try:
         recipe = msgspec.convert(read_toml(path), Recipe)

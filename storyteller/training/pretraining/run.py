@@ -41,7 +41,7 @@ from storyteller.training.telling import Teller
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from storyteller.training.pretraining.events import PretrainingEvent
+    from storyteller.training.pretraining.events import Preparing, PretrainingEvent
     from storyteller.training.pretraining.loop import Saved
     from storyteller.training.pretraining.network import Gpt2
     from storyteller.training.pretraining.planning import Request
@@ -109,25 +109,35 @@ class _Working:
             key = self.planned.texts.key()
             # Before the texts are read, which takes minutes, and before other texts take these ones' place.
             resumed = None if only_prepare else self._checkpoint(key, resume=resume)
-            prepared, said = self._prepare(key)
+            prepared, said = self._prepare(key, interrupted)
             if only_prepare:
                 return said
             self.processes.wait()
             return self._train(prepared, resumed, interrupted)
 
-    def _prepare(self, key: str) -> tuple[shards.Prepared, Prepared]:
+    def _prepare(self, key: str, interrupted: Callable[[], bool]) -> tuple[shards.Prepared, Prepared]:
         """The tokens: made by the first process, for which the others wait as long as it takes."""
         folder = self.request.run / "tokens"
         found = shards.open_prepared(folder, key)
         reused = found is not None
         if found is None and self.processes.leads:
-            found = prepare(self.planned.texts, folder, key, self.tell)
+            found = prepare(self.planned.texts, folder, key, self._telling(interrupted))
         while found is None:
             time.sleep(1.0)
             found = shards.open_prepared(folder, key)
         said = _prepared(found, reused=reused)
         self.tell(said)
         return found, said
+
+    def _telling(self, interrupted: Callable[[], bool]) -> Callable[[Preparing], None]:
+        """Tells how far the texts are read, and ends that where it is asked: what is half prepared is made anew."""
+
+        def tell(event: Preparing) -> None:
+            self.tell(event)
+            if interrupted():
+                raise KeyboardInterrupt
+
+        return tell
 
     def _checkpoint(self, texts: str, *, resume: bool) -> Saved | None:
         folder = self.folder.path

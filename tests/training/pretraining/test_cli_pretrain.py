@@ -101,6 +101,19 @@ def test_what_cannot_be_done_is_said_with_exit_code_2(recipe: Path, tmp_path: Pa
     assert not (tmp_path / "run" / "model").exists()
 
 
+def test_interrupted_while_texts_are_prepared_it_ends_and_leaves_nothing_half_made(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def preparing(text: str) -> None:
+        if "Preparing" in text:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("storyteller.cli.training_view.output", preparing)
+    ended = pretrain(recipe, "--run", str(tmp_path / "run"), "--prepare-only")
+    assert (ended.code, ended.out) == (130, "")
+    assert names_in(tmp_path / "run") == ["events.jsonl", "lock"]
+
+
 def test_a_wrong_key_is_named(tmp_path: Path) -> None:
     fields = recipe_fields()
     fields["training"]["rtae"] = 1

@@ -52,7 +52,8 @@ def test_the_readme_says_what_the_card_says() -> None:
     text = readme(make_card())
     assert "40.00 without it, 30.00 with it (-25.0%)" in text
     assert "90 steps of 8 sequences of 256" in text
-    assert "--adapter noir" in text
+    card = make_card()
+    assert f"storyteller continue --model {card.base} --genre {card.genre} --adapter noir draft.md" in text
     mixed = readme(make_card(parents={"noir/v0001": 0.8, "verse/v0002": 0.3}, perplexity_base=None, steps=0))
     assert "0.8 of noir/v0001 + 0.3 of verse/v0002" in mixed
     assert "Perplexity" not in mixed
