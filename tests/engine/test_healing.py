@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 
+from storyteller.engine.presets import find_preset
 from storyteller.engine.prompt.context import assemble
 from storyteller.engine.prompt.healing import take_over_chances
-from storyteller.engine.protocol import Began, Context
+from storyteller.engine.protocol import Began, Context, Notice, Rewound
 from storyteller.engine.settings import SamplerSettings
 from storyteller.text import writable_text
 from tests.stubs.tiny_gpt2 import Room, open_lanes, takes_of, tokens_of
@@ -104,3 +106,66 @@ def test_a_banned_word_may_be_left_behind_though_it_was_typed(starter_room: Room
         for take in takes_of(events):
             said = starter_room.core.opened.tokens.decode((*began.ids, *take.ids))
             assert said.startswith(text[: len(said)])
+
+
+@pytest.mark.parametrize(
+    "harsh",
+    [
+        SamplerSettings(repetition_penalty=9.0, loop_guard=False),
+        SamplerSettings(dry_multiplier=40.0, dry_allowed_length=1, loop_guard=False),
+        SamplerSettings(no_repeat_ngram=2, loop_guard=False),
+        SamplerSettings(banned_tokens=(0,), frequency_penalty=2.0, presence_penalty=2.0, loop_guard=False),
+    ],
+    ids=["repetition", "dry", "ngram", "presence"],
+)
+def test_a_word_that_may_be_whole_is_no_repetition(
+    tiny_room: Room, tiny_tokens: Tokens, harsh: SamplerSettings
+) -> None:
+    """The writer said " light" twice, the take only says the second again: how often it goes on as " lighthouse" stays."""
+    light = tiny_tokens.encode(" light")
+    assert len(tiny_tokens.continuing(b" light")) > len(light) == 1
+    found: dict[str, list[int]] = {}
+    for name, settings in (("harsh", harsh), ("free", PLAIN)):
+        takes = takes_of(
+            tiny_room.generate(
+                "Into the light. The old man, the light", takes=16, max_tokens=1, settings=settings
+            )
+        )
+        found[name] = [take.ids[:1] == tuple(light) for take in takes]
+    assert sum(found["harsh"]) >= sum(found["free"]) > 0
+
+
+def test_a_sentence_typed_twice_keeps_its_full_stop(starter_room: Room) -> None:
+    settings = find_preset("balanced").settings
+    once = "The rain had not let up since the morning."
+    events = starter_room.generate(f"{once} {once}", takes=16, max_tokens=2, settings=settings)
+    stop = tuple(starter_room.core.opened.tokens.encode("."))
+    assert sum(take.ids[:1] == stop for take in takes_of(events)) >= 12
+
+
+def test_a_search_may_leave_the_last_word_as_it_is(starter_room: Room) -> None:
+    settings = find_preset("beam").settings
+    events = starter_room.generate(
+        '"Come," he said. "Yes," he said.', takes=4, max_tokens=8, settings=settings
+    )
+    assert any(not take.text.startswith('"') for take in takes_of(events))
+
+
+def test_a_search_goes_on_after_a_word_that_stood_there_before(tiny_room: Room) -> None:
+    settings = SamplerSettings(method="beam", beams=2, no_repeat_ngram=2, banned_tokens=(0,))
+    for take in takes_of(tiny_room.generate("the sea the sea", takes=2, max_tokens=4, settings=settings)):
+        assert take.text
+
+
+def test_a_page_that_repeats_itself_is_no_loop_of_the_take(starter_room: Room) -> None:
+    chorus = "Oh the wind and the rain, and the sea comes in again, over stone and over sand, to the land."
+    settings = SamplerSettings(top_k=1)
+    events = starter_room.generate(f"\n{chorus}\n{chorus}", takes=2, max_tokens=4, settings=settings)
+    (stop,) = starter_room.core.opened.tokens.encode(".")
+    assert [tokens_of(events, take)[0].token for take in range(2)] == [stop, stop]
+
+
+def test_a_banned_phrase_that_the_writer_typed_stays(starter_room: Room) -> None:
+    settings = SamplerSettings(banned_phrases=("castle",), rewind_budget=8, loop_guard=False, top_k=1)
+    events = starter_room.generate("They rode up to the castle", takes=4, max_tokens=1, settings=settings)
+    assert not [event for event in events if isinstance(event, Rewound | Notice)]

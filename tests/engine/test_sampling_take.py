@@ -366,6 +366,38 @@ def test_a_take_that_repeats_the_prompt_goes_back_to_its_start_at_most() -> None
     assert back.tokens <= 4
 
 
+def test_tokens_of_the_writer_s_are_neither_a_loop_nor_a_phrase() -> None:
+    prompt = WORDS.encode("the cat sat on") * 3
+    sampler = sampler_for(SamplerSettings(banned_phrases=("cat sat",)), prompt, tokenizer=WORDS)
+    for typed, text in enumerate(("the", " cat", " sat", " on"), 1):
+        force(sampler, text)
+        assert sampler.go_back(typed) is None
+    assert (sampler.budget, sampler.state.dry_multiplier) == (64, 0.0)
+    force(sampler, "the")
+    back = sampler.go_back(4)
+    assert back is not None
+    assert back.tokens == 1
+
+
+def test_only_what_is_new_of_a_banned_phrase_is_taken_back() -> None:
+    sampler = phrase_sampler()
+    force(sampler, "the", " cat", " sat")
+    back = sampler.go_back(2)
+    assert back is not None
+    assert sampler.ids == tuple(WORDS.encode("the cat"))
+
+
+def test_penalties_and_bans_leave_alone_what_was_typed() -> None:
+    cat, mat = WORDS.encode(" cat mat")
+    chosen = SamplerSettings(method="greedy", repetition_penalty=5.0, no_repeat_ngram=2, banned_tokens=(cat,))
+    sampler = sampler_for(chosen, WORDS.encode("the cat sat the"), tokenizer=WORDS)
+    logits = torch.zeros(WORDS.vocab_size)
+    logits[cat], logits[mat] = 9.0, 8.0
+    allowed = logits > 0.0
+    assert sampler.sample(logits, allowed=allowed).token == mat
+    assert sampler.sample(logits, allowed=allowed, typed=torch.tensor([cat])).token == cat
+
+
 def test_an_indentation_is_no_loop_and_endless_blanks_are() -> None:
     blanks = PieceTokenizer([" ", "x"])
     sampler = sampler_for(SamplerSettings(), tokenizer=blanks)

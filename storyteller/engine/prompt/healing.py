@@ -36,6 +36,14 @@ def take_over_chances(logits: Tensor, tail: Sequence[int], tokens: Tokens) -> Te
     return torch.stack(weights).softmax(0)
 
 
+def typed_only(tokens: Tokens, typed: bytes, besides: Sequence[int] = ()) -> Tensor:
+    """(n,) int64: those of `continuing_mask`'s tokens that say `typed` or less of it, and nothing new."""
+    named = {*tokens.continuing(typed), *besides} if typed else ()
+    return torch.tensor(
+        sorted(token for token in named if len(tokens.token_bytes(token)) <= len(typed)), dtype=torch.int64
+    )
+
+
 def continuing_mask(tokens: Tokens, typed: bytes, besides: Sequence[int] = ()) -> Tensor | None:
     """(vocab,) bool: the tokens that say all of `typed`, and perhaps more, and those `besides`.
 

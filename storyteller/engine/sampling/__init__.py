@@ -8,7 +8,7 @@
     back = sampler.go_back()  # a Rewind: drop as many tokens from the cache and the text
 """
 
-from storyteller.engine.sampling.bias import allow_only, ban_tokens, logit_bias
+from storyteller.engine.sampling.bias import allow_only, ban_tokens, leave_alone, logit_bias
 from storyteller.engine.sampling.cutoffs import epsilon_cutoff, eta_cutoff
 from storyteller.engine.sampling.diversity import diversity_penalty
 from storyteller.engine.sampling.draw import draw, greedy, uniform
@@ -50,6 +50,7 @@ __all__ = [
     "frequency_presence_penalty",
     "greedy",
     "guidance",
+    "leave_alone",
     "logit_bias",
     "min_p",
     "mirostat",

@@ -23,6 +23,11 @@ def ban_tokens(logits: Tensor, ids: Tensor) -> Tensor:
     return logits.index_fill(0, ids, -math.inf)
 
 
+def leave_alone(scores: Tensor, before: Tensor, ids: Tensor) -> Tensor:
+    """Scores (vocab,) with those of `ids` (m,) int64 as they were in `before` (vocab,)."""
+    return scores.index_copy(0, ids, before[ids])
+
+
 def allow_only(logits: Tensor, allowed: Tensor) -> Tensor:
     """Logits (vocab,) with all at -inf where `allowed` (vocab,) bool is false."""
     return logits.masked_fill(~allowed, -math.inf)

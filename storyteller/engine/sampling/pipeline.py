@@ -5,7 +5,8 @@
 2. Bias, then repetition, frequency, presence and diversity penalties, then DRY: they know tokens by
    identity, so they see the whole vocabulary, and a penalty must be able to push a token out of the cuts.
 3. Bans: banned tokens, no-repeat n-grams, tokens a take went back from. After everything that adds, so
-   that nothing lifts a ban.
+   that nothing lifts a ban. Tokens of a healed word that say only what was typed are left out of steps 2
+   and 3: the writer sees them once, so nothing is repeated, and the page holds them already.
 4. Top-k: what follows works on k candidates instead of 50,257. Ahead of temperature, which never changes
    what the k largest are.
 5. Temperature, then top-p, min-p, typical, epsilon, eta: the order of transformers, so that numbers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 from msgspec import Struct
 
-from storyteller.engine.sampling.bias import allow_only
+from storyteller.engine.sampling.bias import allow_only, leave_alone
 from storyteller.engine.sampling.damage import normaliser, sound
 from storyteller.engine.sampling.draw import draw, greedy, uniform
 from storyteller.engine.sampling.guidance import adapter_contrast, guidance
@@ -119,6 +119,7 @@ class TakeSampler:
         negative: Tensor | None = None,
         base: Tensor | None = None,
         allowed: Tensor | None = None,
+        typed: Tensor | None = None,
         taken: Sequence[int] = (),
     ) -> Choice:
         """The next token, without accepting it.
@@ -128,6 +129,8 @@ class TakeSampler:
             negative: (vocab,), after the negative prompt; without it guidance does nothing.
             base: (vocab,), without the adapter; without it the contrast does nothing.
             allowed: (vocab,) bool, the only tokens that may be chosen: those of a healed word.
+            typed: (m,) int64, the tokens of these that say only what the writer typed: biases, penalties and bans
+                are about what the take says, and leave them alone.
             taken: what earlier takes of the request chose at this step, for `diversity`.
 
         Raises:
@@ -143,7 +146,9 @@ class TakeSampler:
         token = self._choose_among(peaks, logits, taken) if peaks is not None else None
         if token is None:
             scores = logits if allowed is None else allow_only(logits, allowed)
-            token = self._choose(self._adjusted(self._second_opinion(scores, negative, base), taken))
+            scores = self._second_opinion(scores, negative, base)
+            after = self._adjusted(scores, taken)
+            token = self._choose(after if typed is None else leave_alone(after, scores, typed))
         if token is None:
             token = self._last_resort(logits, allowed)
         return Choice(token, max(float(logits[token]) - log_total, LOWEST))
@@ -166,14 +171,17 @@ class TakeSampler:
         self._history.append(token)
         self._found = self._phrases.append(self._tokenizer.token_bytes(token))
 
-    def go_back(self) -> Rewind | None:
+    def go_back(self, typed: int = 0) -> Rewind | None:
         """After `accept`: whether the take now ends in a banned phrase or a loop, and so went back to before it.
 
-        The sampler has then forgotten those tokens, and will not choose the first of them there again.
+        The sampler has then forgotten those tokens, and will not choose the first of them there again. The take's
+        first `typed` tokens say only what the writer typed, and are kept.
         """
         if self._found is not None:
-            return self._leave(self._found.start, f"a banned phrase, “{self._found.phrase}”")
-        loop = self._loop() if self._settings.loop_guard else None
+            start = max(self._found.start, typed)
+            what = f"a banned phrase, “{self._found.phrase}”"
+            return self._leave(start, what) if start < self._size else None
+        loop = self._loop(typed) if self._settings.loop_guard else None
         if loop is None:
             return None
         back = self._leave(loop, "a loop")
@@ -291,11 +299,11 @@ class TakeSampler:
         self._say_once("end", "The settings forbid every token here, so the text ends; ban fewer.")
         return self._rules.eos
 
-    def _loop(self) -> int | None:
-        """The index in the take at which it began to go in circles; a run of blanks is an indentation, no loop."""
+    def _loop(self, typed: int) -> int | None:
+        """The index in the take, `typed` at least, at which it began to go in circles; a run of blanks is an indentation, no loop."""
         ids = self._history.ids
         seen = max(0, len(ids) - 3 * LONGEST_PERIOD)
-        start = find_loop(ids[seen:], max(0, self._prompt_size - seen))
+        start = find_loop(ids[seen:], max(0, self._prompt_size + typed - seen))
         if start is None:
             return None
         looped = ids[seen + start :]

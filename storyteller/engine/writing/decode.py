@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from storyteller.engine.network.device import is_out_of_memory, release_memory
-from storyteller.engine.prompt.healing import continuing_mask, take_over_chances
+from storyteller.engine.prompt.healing import continuing_mask, take_over_chances, typed_only
 from storyteller.engine.protocol import Alternative, Notice, Rewound, Token
 from storyteller.engine.sampling import Choice, draw, uniform
 from storyteller.engine.writing.lanes import Interrupted
@@ -49,7 +49,7 @@ class Decoding:
         self._tokens = tokens
         self._cancel = cancel
         self._speculation = speculation
-        self._masks: dict[bytes, Tensor | None] = {}
+        self._masks: dict[bytes, tuple[Tensor | None, Tensor]] = {}
         self._tail: tuple[int, ...] = ()
         self._opening: dict[int, list[dict[str, Tensor]]] = {}  # by take: logits by voice, from the prompt on
         self._together = True
@@ -237,11 +237,13 @@ class Decoding:
         if self._tokens.unused:
             logits = logits.index_fill(0, self._unused(logits.device), -torch.inf)
         here = len(take.ids)
+        allowed, typed = self._allowed(take, logits.device)
         choice = take.sampler.sample(
             logits,
             negative=row.get("negative"),
             base=row.get("base"),
-            allowed=self._allowed(take, logits.device),
+            allowed=allowed,
+            typed=typed,
             taken=[other.ids[here] for other in self._takes[: take.index] if len(other.ids) > here],
         )
         yield from self._accept(take, choice, logits)
@@ -255,7 +257,7 @@ class Decoding:
             return
         take.sampler.accept(choice.token)
         self.sampled += 1
-        back = take.sampler.go_back()
+        back = take.sampler.go_back(take.said_again_with(choice.token))
         yield from (Notice(message=notice, id=self._id) for notice in take.sampler.take_notices())
         if back is not None:  # the token just sampled was never shown
             yield Rewound(
@@ -297,16 +299,20 @@ class Decoding:
             take.end("cancelled")
             yield take.done(self._id)
 
-    def _allowed(self, take: Take, device: torch.device) -> Tensor | None:
-        """(vocab,) bool: the tokens that say what the writer sees already, or spell it as usual where no single one does."""
+    def _allowed(self, take: Take, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """(vocab,) bool: the tokens that say what the writer sees already, or spell it as usual where no single one does.
+
+        And (m,) int64: those of them that say nothing else. None and None where there is nothing to say again.
+        """
         typed = take.still_typed
         if not typed:
-            return None
+            return None, None
         if typed not in self._masks:
-            mask = continuing_mask(self._tokens, typed)
-            if mask is None:
-                mask = continuing_mask(self._tokens, typed, self._tail[len(take.ids) : len(take.ids) + 1])
-            self._masks[typed] = None if mask is None else mask.to(device)
+            spelling = self._tail[len(take.ids) : len(take.ids) + 1]
+            besides = () if self._tokens.continuing(typed) else spelling
+            mask = continuing_mask(self._tokens, typed, besides)
+            again = typed_only(self._tokens, typed, besides).to(device)
+            self._masks[typed] = None if mask is None else mask.to(device), again
         return self._masks[typed]
 
     def _unused(self, device: torch.device) -> Tensor:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from storyteller.engine.prompt.healing import continuing_mask
+from storyteller.engine.prompt.healing import continuing_mask, typed_only
 from storyteller.engine.protocol import Notice, Token
-from storyteller.engine.sampling import Choice, resolve, row_adjustment
+from storyteller.engine.sampling import Choice, leave_alone, resolve, row_adjustment
 from storyteller.engine.search import beam_search, contrastive_search
 from storyteller.engine.writing.lanes import Interrupted
 
@@ -121,28 +121,30 @@ class Searching:
         )
 
     def _adjust(self, lanes: Lanes, prompt: Prompt) -> Callable[[Tensor, Sequence[Sequence[int]]], Tensor]:
-        """What the settings take off tokens, and of an unfinished word all that does not continue it."""
+        """What the settings take off tokens that say something new, and of an unfinished word all that does not continue it."""
         device = lanes.network.device
         adjusted = row_adjustment(resolve(self._settings, self._tokens, device))
 
         def adjust(rows: Tensor, histories: Sequence[Sequence[int]]) -> Tensor:
-            rows = adjusted(rows, histories)
-            for row, history in zip(rows, histories, strict=True):
-                only = self._only(prompt, history[len(prompt.ids) :])
+            before, rows = rows, adjusted(rows, histories)
+            for place, history in enumerate(histories):
+                typed, spelling = self._still_typed(prompt, history[len(prompt.ids) :])
+                only = continuing_mask(self._tokens, typed, spelling)
                 if only is not None:
-                    row.masked_fill_(~only.to(device), -torch.inf)
+                    again = typed_only(self._tokens, typed, spelling).to(device)
+                    row = leave_alone(rows[place], before[place], again)
+                    rows[place] = row.masked_fill(~only.to(device), -torch.inf)
                 if self._tokens.unused:
-                    row[list(self._tokens.unused)] = -torch.inf
+                    rows[place, list(self._tokens.unused)] = -torch.inf
             return rows
 
         return adjust
 
-    def _only(self, prompt: Prompt, said: Sequence[int]) -> Tensor | None:
-        """(vocab,) bool: after `said`, the tokens that finish what was typed, or spell it as usual; None once it is."""
+    def _still_typed(self, prompt: Prompt, said: Sequence[int]) -> tuple[bytes, tuple[int, ...]]:
+        """What of the typed letters is to be said again after `said`, and the next token of their usual spelling."""
         size = sum(len(self._tokens.token_bytes(token)) for token in said[: len(prompt.typed)])
         usual = tuple(said) == prompt.tail[: len(said)]
-        spelling = prompt.tail[len(said) :][:1] if usual else ()
-        return continuing_mask(self._tokens, prompt.typed[size:], spelling)
+        return prompt.typed[size:], prompt.tail[len(said) :][:1] if usual else ()
 
     def _has_stop(self, prompt: Prompt, ids: Sequence[int]) -> bool:
         said = self._tokens.decode_bytes(ids)[len(prompt.typed) :].decode("utf-8", "replace")

@@ -60,14 +60,18 @@ class Take:
         """What the next token must begin to say, or say and go on."""
         return self._detokeniser.still_typed
 
+    def said_again_with(self, token: int) -> int:
+        """How many tokens, from the first on, say only what was typed once `token` is the next."""
+        size, typed = len(self._tokens.token_bytes(token)), len(self.still_typed)
+        more = 0 < size <= typed and self._said_again == len(self.ids)
+        return self._said_again + more
+
     def add(self, choice: Choice) -> str:
         """Take on the next token, which the sampler has accepted; returns what may be shown now."""
         if not self._first_token_s:
             self._first_token_s = time.perf_counter() - self._started
         piece = self._tokens.token_bytes(choice.token)
-        says_nothing_new = len(piece) <= len(self.still_typed)
-        if says_nothing_new and self._said_again == len(self.ids):
-            self._said_again += 1
+        self._said_again = self.said_again_with(choice.token)
         before = self._detokeniser.text
         self.ids.append(choice.token)
         self.logprobs.append(choice.logprob)
