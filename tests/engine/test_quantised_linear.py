@@ -83,6 +83,23 @@ def test_a_row_is_the_same_bit_for_bit_alone_and_among_others(native: NativeEngi
     assert torch.equal(product(x[3:20]), together[3:20])
 
 
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+def test_a_row_that_is_damaged_has_no_product_and_the_others_have(
+    native: NativeEngine, bits: int, bad: float
+) -> None:
+    product = NativeLinear(native, tile(some_codes((130, 97), bits)), None)
+    x = some_rows(5, 97)
+    right = product(x)
+    for place in (0, 20, 96):
+        damaged = x.clone()
+        damaged[2, place] = bad
+        y = product(damaged)
+        assert not bool(y[2].isfinite().any())
+        assert torch.equal(y[[0, 1, 3, 4]], right[[0, 1, 3, 4]])
+    assert bool(product(torch.full((1, 97), 1e30)).isfinite().all())
+
+
 def test_rows_of_zeros_and_rows_that_are_not_contiguous(native: NativeEngine) -> None:
     codes = some_codes((32, 64), 4)
     product = NativeLinear(native, tile(codes), None)

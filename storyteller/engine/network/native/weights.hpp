@@ -80,11 +80,15 @@ private:
         for (int k = weight.inputs; k < spans * SPAN; k++) x_[k] = 0;
         for (int s = 0; s < spans; s++) {
             V a = load<V>(&x_[s * SPAN]), b = load<V>(&x_[s * SPAN + LANES]);
-            V far = a < 0 ? -a : a, near = b < 0 ? -b : b;
+            // As whole numbers magnitudes are in their order, with infinity and what is no number above all others.
+            VI far = (VI)a & 0x7fffffff, near = (VI)b & 0x7fffffff;
             far = near > far ? near : far;
-            float largest = 0;
-            for (int i = 0; i < LANES; i++) largest = far[i] > largest ? far[i] : largest;
-            float scale = largest / 127.0f, inverse = largest > 0 ? 127.0f / largest : 0;
+            int32_t bits = 0;
+            for (int i = 0; i < LANES; i++) bits = far[i] > bits ? far[i] : bits;
+            float largest;
+            std::memcpy(&largest, &bits, sizeof largest);
+            float scale = largest / 127.0f + largest * 0.0f,  // no number where the largest is none or infinite
+                  inverse = largest > 0 ? 127.0f / largest : 0;
             VI low = (VI)(a * inverse + 12582912.0f) - 0x4b400000;  // to the nearest
             VI high = (VI)(b * inverse + 12582912.0f) - 0x4b400000;
             typedef int8_t Codes __attribute__((vector_size(16)));
