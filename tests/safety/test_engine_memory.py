@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from storyteller.engine.network import weights
+from storyteller.engine.network import device, weights
 from storyteller.engine.network.cache import Branches, Trunk
 from storyteller.engine.network.device import Placement
+from storyteller.engine.network.native.engine import native_engine
 from storyteller.engine.protocol import Context, Done, Notice, Prepare, Probe, Ready, Rewound, Score, Token
 from storyteller.engine.settings import SamplerSettings
 from storyteller.engine.writing import loaded
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from storyteller.engine.network.native.engine import NativeEngine
     from storyteller.engine.protocol import GenerateEvent
 
 PLAIN = SamplerSettings(loop_guard=False, banned_tokens=(0,))
@@ -108,6 +110,27 @@ def test_a_device_that_fails_is_left_for_the_processor(
     assert streamed(events, 0) == takes_of(events)[0].text
     assert model.placement.device.type == "cpu"
     assert not messages(room.generate("The old sea", settings=PLAIN))
+
+
+def test_the_processor_goes_on_with_every_thread(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def watched(threads: int, *, wait: bool) -> NativeEngine | None:
+        asked.append(threads)
+        return native_engine(threads, wait=wait)
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(device, "_chosen", 0)
+    monkeypatch.setattr(device, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(loaded, "native_engine", watched)
+    try:
+        room = Room(folder, threads=2)
+        pretend_a_gpu(room)
+        fail_on(monkeypatch, Trunk, "extend", {1})
+        assert messages(room.generate("The old sea", settings=PLAIN)) == [TO_PROCESSOR]
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [2, 2]
 
 
 def test_first_a_smaller_batch_and_then_the_processor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

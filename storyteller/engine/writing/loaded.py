@@ -12,7 +12,14 @@ import torch
 
 from storyteller.engine.catalogue import find_adapters, model_hash, shelf_stamp
 from storyteller.engine.network.adapters import load_adapter, mix
-from storyteller.engine.network.device import decodes_alone, on_processor, one_thread, place, release_memory
+from storyteller.engine.network.device import (
+    all_threads,
+    decodes_alone,
+    on_processor,
+    one_thread,
+    place,
+    release_memory,
+)
 from storyteller.engine.network.few_bits import FewBits, calibration_text
 from storyteller.engine.network.model_config import load_config
 from storyteller.engine.network.native.engine import native_engine, native_failure
@@ -139,8 +146,9 @@ class LoadedModel:
         self._network = None
         self.forget()
         release_memory(device)
-        for _ in self.open():
-            pass
+        with all_threads():  # a step keeps as many as it was opened with, and samplers have one
+            for _ in self.open():
+                pass
 
     def forget(self) -> None:
         """Drop every cache and mix; the next request reads its whole prompt."""
