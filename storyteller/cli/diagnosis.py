@@ -128,8 +128,9 @@ def _place(what: str, folder: Path) -> Place:
 
 def _engine(settings: Settings, problems: list[str]) -> EngineState:
     """What would be opened, where and how. Imports torch."""
-    from storyteller.engine.network.device import place, set_threads
+    from storyteller.engine.network.device import place, set_threads, without_few_bits
     from storyteller.engine.network.model_config import ModelConfig, load_config
+    from storyteller.engine.network.native.engine import native_failure
     from storyteller.engine.network.weights import parameter_count
 
     name, path, reason, adapters, config = "none", "", "", {}, ModelConfig()
@@ -141,6 +142,8 @@ def _engine(settings: Settings, problems: list[str]) -> EngineState:
     except StorytellerError as error:
         problems.append(str(error))
     placement = place(settings.device, settings.dtype, parameter_count(config))
+    if settings.dtype == "auto" and native_failure():
+        placement = without_few_bits(placement)  # as opening it does
     problems += placement.notes
     return EngineState(
         device=str(placement.device),

@@ -13,7 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from storyteller.engine.network import device
 from storyteller.engine.network.device import (
+    NO_FEW_BITS,
     decodes_alone,
     is_out_of_memory,
     on_processor,
@@ -110,6 +112,25 @@ def test_precision_is_chosen_by_size() -> None:
     assert place("cpu", "float16", 1).dtype == torch.float16
     assert on_processor("float16", 774_000_000, "note").dtype == large.dtype
     assert on_processor("float32", 774_000_000, "note").notes == ("note",)
+
+
+def test_eight_bits_that_would_not_be_fast_are_not_chosen_and_it_is_said(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler is here, and there is no step: it failed, or is forbidden, as in these tests."""
+    monkeypatch.setattr(device, "_SMALL", 0)
+    monkeypatch.setattr(device, "find_compiler", lambda: "/usr/bin/c++")
+    monkeypatch.setattr(device, "_best_dtype", lambda *_: torch.float32)
+    for dtype, opened, said in (("auto", "float32", [NO_FEW_BITS]), ("int8", "int8", [])):
+        room = Room(tiny_model, dtype=dtype)
+        ready = room.status[-1]
+        assert isinstance(ready, Ready)
+        assert ready.dtype == opened
+        assert [event.message for event in room.status if isinstance(event, Notice)] == said
+    monkeypatch.setattr(device, "_best_dtype", lambda *_: torch.bfloat16)
+    ready = Room(tiny_model, dtype="auto").status[-1]
+    assert isinstance(ready, Ready)
+    assert ready.dtype == "int8"  # by torch's own product
 
 
 def test_threads_are_set_once_and_for_a_while() -> None:

@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -29,6 +29,10 @@ _BITS: Final = {"int8": 8, "int4": 4}
 # Below this a model's products fit the processor's caches: half the bytes save nothing, so it runs in
 # float32, and a second thread costs as much in waiting as it saves, so a token is decoded by one.
 _SMALL: Final = 60_000_000
+NO_FEW_BITS: Final = (
+    "There is no compiled step on this machine, without which eight-bit weights are slow, so the model runs in float32 "
+    "and needs four times the memory."
+)
 _chosen = 0  # threads, once `set_threads` was called
 _OUT_OF_MEMORY: Final = ("out of memory", "can't allocate memory", "cannot allocate memory")
 
@@ -74,6 +78,16 @@ def on_processor(dtype: Dtype, parameters: int, note: str) -> Placement:
     """The placement to fall back to when a device fails."""
     fallback = place("cpu", dtype if dtype != "float16" else "auto", parameters)
     return Placement(fallback.device, fallback.dtype, (note,), fallback.bits)
+
+
+def without_few_bits(placement: Placement) -> Placement:
+    """`placement`, as `place` chose it for auto, where there is no compiled step: in floats, and it is said.
+
+    Unchanged where torch has products in eight bits of its own, which are for rows in bfloat16.
+    """
+    if placement.bits is None or placement.dtype == torch.bfloat16:
+        return placement
+    return replace(placement, bits=None, notes=(*placement.notes, NO_FEW_BITS))
 
 
 def set_threads(threads: int) -> int:

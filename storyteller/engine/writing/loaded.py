@@ -19,6 +19,7 @@ from storyteller.engine.network.device import (
     one_thread,
     place,
     release_memory,
+    without_few_bits,
 )
 from storyteller.engine.network.few_bits import FewBits, calibration_text
 from storyteller.engine.network.model_config import load_config
@@ -55,7 +56,7 @@ class LoadedModel:
     """One model. `open` its weights after making it; everything cheap that can refuse it is done by then.
 
     Attributes:
-        placement: where it runs; `to_processor` changes it.
+        placement: where it runs; `to_processor` changes it, and `open` where few bits would not be fast.
         stage: what `open` is at, for the writer who waits.
         speculates: whether tokens are guessed ahead.
         judgement: how guesses fared so far.
@@ -98,6 +99,8 @@ class LoadedModel:
         """
         alone = decodes_alone(self.placement.device, self.parameters)
         native = self._native()
+        if native is None and self._dtype == "auto":
+            self.placement = without_few_bits(self.placement)
         few_bits = self._few_bits(native)
         making = few_bits is not None and not few_bits.is_stored
         self.stage = f"making {self.placement.bits}-bit weights, once" if making else READING
