@@ -50,7 +50,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _LOOK_AFTER_S: Final = 1.5  # the room comes first
 _PAGES: Final = ("pageup", "pagedown")
-_CRASHED: Final = "storyteller failed ({}). Your text is safe: open the file again and it is offered to you."
+_CRASHED: Final = "storyteller failed ({}). {}"
+_KEPT: Final = "Your text is safe: open the file again and it is offered to you."
+_NOT_KEPT: Final = "What was not saved could not be kept for recovery."
 
 
 def _palette() -> type[Provider]:
@@ -89,6 +91,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
         self.notices: list[str] = []  # everything said, oldest first
         self._waiting_notices: list[str] = []
         self._training: Watch | None = None
+        self._text_kept = True  # whether what was not saved was in the journal when the app failed
         for sentence in (*warnings, *self.keymap.warnings):
             self.say(sentence)
         self._first_session = DocumentSession.open(document)
@@ -288,22 +291,23 @@ class StorytellerApp(App[None], inherit_bindings=False):
             self.say(str(error), alarm=True)
             return
         _log.error("a background job failed: %s", event.worker.name, exc_info=error)
-        self._secure()
+        kept = self._secure()
         from storyteller.tui.dialogs.trouble import Trouble
 
-        self.push_screen(Trouble(describe(error)))
+        self.push_screen(Trouble(describe(error), kept=kept))
 
     def _handle_exception(self, error: Exception) -> None:
         """A fault of ours in a handler: nothing can be trusted any more but the journal."""
         _log.critical("the app failed", exc_info=error)
-        self._secure()
+        self._text_kept = self._secure()
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
         """One sentence on the terminal; the traceback, which would show the manuscript, is in the log without it."""
         error = self._exception
         what = describe(error) if error is not None else "an unknown error"
-        self._exit_renderables[:] = [Text(display_text(_CRASHED.format(what)))]
+        sentence = _CRASHED.format(what, _KEPT if self._text_kept else _NOT_KEPT)
+        self._exit_renderables[:] = [Text(display_text(sentence))]
         self._close_messages_no_wait()
 
     def end_by_signal(self, number: int) -> None:
@@ -330,6 +334,6 @@ class StorytellerApp(App[None], inherit_bindings=False):
     def _repaint(self) -> None:
         self.screen.refresh(repaint=True, layout=True, recompose=False)
 
-    def _secure(self) -> None:
-        if self.room is not None:
-            self.room.secure()
+    def _secure(self) -> bool:
+        """Whether nothing would be lost now."""
+        return self.room is None or self.room.secure()

@@ -61,7 +61,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.keep_on_leaving = False  # unsaved text stays in the journal when the document closes
         self._words_before = 0  # when the day's words were last counted
         self._today_before = 0
-        self._document_closed = False
+        self.document_closed = False  # it was let go of; nothing is written to it any more
         self._told: set[str] = set()  # what troubles the journal and the lock
         self._lines_stale = False
         self._known_chapter: tuple[str, int, str | None] | None = None
@@ -227,8 +227,8 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def leave_document(self) -> None:
         """Let go of the document; unsaved text was dealt with. Does nothing twice."""
-        if not self._document_closed:
-            self._document_closed = True
+        if not self.document_closed:
+            self.document_closed = True
             self._count_words()
             if self.keep_on_leaving:
                 self.secure()
@@ -236,7 +236,7 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def on_unmount(self) -> None:
         """However it ended: what is not saved stays in the journal."""
-        if not self._document_closed:
+        if not self.document_closed:
             self.keep_on_leaving = self.session.dirty
             self.leave_document()
 
@@ -259,6 +259,9 @@ class Desk(Screen[None], inherit_bindings=False):
     def _edited(self) -> None:
         self._journal()
         self.refresh_lines()
+        self._await_autosave()
+
+    def _await_autosave(self) -> None:
         pause = self.storyteller.settings.autosave_s
         if self._autosave_timer is not None:
             self._autosave_timer.stop()
@@ -267,7 +270,12 @@ class Desk(Screen[None], inherit_bindings=False):
     def _autosave(self) -> None:
         from storyteller.tui.acts.files import autosave
 
-        self.background(autosave(cast("Room", self)), "acts", name="autosave")
+        if self.app.screen is not self:  # a question may be open whose answer is not to save
+            self._await_autosave()
+            return
+        name = f"autosave of {self.page.revision}"  # what was typed during the last one waits for a turn too
+        saving = self.turns.take(name, lambda: autosave(cast("Room", self)))
+        self.background(saving, "acts", name="autosave")
 
     @on(CaretMoved)
     def _caret_moved(self) -> None:

@@ -185,7 +185,7 @@ class Room(AskingDesk):
 
     def leave_document(self) -> None:
         """Let go of the document."""
-        if not self._document_closed:
+        if not self.document_closed:
             if self.prompter.shown is not None:
                 self.prompter.concealed(self.prompter.shown)
             self.witness.closed(self.page.exact_text)

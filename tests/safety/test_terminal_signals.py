@@ -160,3 +160,16 @@ def test_a_crash_is_one_sentence_on_a_restored_terminal(novel: Path, home: Path)
     assert "ValueError" in log
     assert SECRET not in log
     assert recovered(novel) == "Once. She read it twice.\n"
+
+
+def test_a_crash_promises_no_text_that_is_in_no_journal(novel: Path, home: Path) -> None:
+    """safety 23, 35"""
+    (home / "state").mkdir(parents=True)
+    (home / "state" / "journal").touch()
+    with PtyRoom(novel, "--fault", "handler") as room:
+        written(room)
+        room.send("\x1b[19~")  # F8
+        assert room.wait_for_end() == 1
+        goodbye = room.raw[room.raw.rfind(b"?1049l") :].decode()
+        assert "storyteller failed (ValueError). What was not saved could not be kept" in goodbye
+        assert "safe" not in goodbye

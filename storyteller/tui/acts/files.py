@@ -10,6 +10,7 @@ from storyteller.manuscript.access import explain
 from storyteller.manuscript.encoding import UTF8
 from storyteller.manuscript.load import load
 from storyteller.manuscript.save import CannotEncode, ChangedOnDisk
+from storyteller.paths import journal_dir
 from storyteller.text import display_line
 from storyteller.tui.acts.act import Act
 from storyteller.tui.session import DocumentSession
@@ -36,7 +37,7 @@ async def save(room: Room) -> bool:
 async def autosave(room: Room) -> None:
     """Save by itself what has a name and was changed here only; whatever stands in the way is for Ctrl+S to ask about."""
     session, text = room.session, room.page.exact_text
-    if session.path is None or session.read_only is not None or not session.dirty:
+    if room.document_closed or session.path is None or session.read_only is not None or not session.dirty:
         return
     try:
         await session.save(text, room.page.cursor_location)
@@ -115,10 +116,22 @@ async def may_leave(room: Room) -> bool:
             leave="stay",
         )
     )
-    room.keep_on_leaving = answer == "later"
     if answer == "save":
-        return await save(room)
-    return answer in {"discard", "later"}
+        return await save(room) and await may_leave(room)  # more may have been typed while it was written
+    room.keep_on_leaving = answer == "later" and _kept_for_next_time(room)
+    return answer == "discard" or room.keep_on_leaving
+
+
+def _kept_for_next_time(room: Room) -> bool:
+    """Whether what is not saved lies in the journal; says so where it does not."""
+    if room.secure():
+        return True
+    room.say(
+        f"The changes cannot be kept for next time: {journal_dir()} does not take them. "
+        "Save them, or throw them away.",
+        alarm=True,
+    )
+    return False
 
 
 async def changed_on_disk(room: Room, state: str) -> bool:

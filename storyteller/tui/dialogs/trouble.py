@@ -18,18 +18,27 @@ if TYPE_CHECKING:
 
 
 class Trouble(Dialog[None]):
-    """Says so, and where the details are."""
+    """Says so, and where the details are. `kept`: what is not saved lies in the journal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,space", "leave", "Go on", show=False, id="trouble.leave"),
     ]
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, kept: bool) -> None:
         super().__init__("Something in storyteller broke")
         self._what = what
+        self._kept = kept
 
     def content(self) -> Iterable[Widget]:
         """What to know."""
-        yield words("Your text is untouched, and what is not saved is kept for recovery. You can write on.")
+        if self._kept:
+            yield words(
+                "Your text is untouched, and what is not saved is kept for recovery. You can write on."
+            )
+        else:
+            yield words(
+                "Your text is untouched, but what is not saved cannot be recovered should storyteller end. "
+                "Save it before you write on."
+            )
         yield words(f"{self._what}\n{paths.log_path()} has the details.", "foot")
         yield words("Esc  go on", "foot")
