@@ -49,8 +49,9 @@ def load(path: Path, *, disk: Disk = os) -> Loaded:
     Raises:
         DocumentError: it is no plain file, larger than 64 MB, in a folder that does not exist, or not readable.
     """
-    named = path.absolute()
+    named = path
     try:
+        named = path.absolute()  # which fails where the working folder is gone
         target, status = find_target(named, disk)
         if is_temporary_name(target.name):
             raise DocumentError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Literal
 
+from storyteller.errors import DocumentError
 from storyteller.manuscript.encoding import UTF8, Encoding
 from storyteller.manuscript.journal import Journal
 from storyteller.manuscript.load import Loaded, load
@@ -61,8 +62,8 @@ class DocumentSession:
         if path is None:
             session = cls(None, "", UTF8, None)
         else:
-            sweep_orphans(path.absolute().parent)
             loaded: Loaded = load(path)
+            sweep_orphans(loaded.path.parent)
             session = cls(loaded.path, loaded.text, loaded.encoding, loaded.fingerprint)
             session.read_only = loaded.read_only
             session.owner = session._lock.acquire(loaded.path)
@@ -77,6 +78,11 @@ class DocumentSession:
     def is_at(self, path: Path) -> bool:
         """Whether `path` is the document's own."""
         return path.absolute() == self.path
+
+    @property
+    def left_to_owner(self) -> bool:
+        """Another program has it open, and here it is only read."""
+        return self.owner is not None and self.read_only is not None
 
     @property
     def is_new(self) -> bool:
@@ -160,11 +166,13 @@ class DocumentSession:
         """The text as it stands on disk now, which becomes the saved one.
 
         Raises:
-            DocumentError: it cannot be read; nothing was changed.
+            DocumentError: it cannot be read, or is gone; nothing was changed.
         """
         if self.path is None:
             raise SaveFailed("This page has no file yet. Save it first.")
         loaded = await asyncio.to_thread(load, self.path)
+        if loaded.fingerprint is None:
+            raise DocumentError(f"{self.name} is gone. The page is untouched: save it again, or elsewhere.")
         self.encoding, self._fingerprint, self.read_only = (
             loaded.encoding,
             loaded.fingerprint,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -52,14 +55,14 @@ async def save_as(room: Room) -> bool:
     from storyteller.tui.dialogs.entry import Entry
 
     session = room.session
-    suggestion = session.path or Path.cwd() / "untitled.md"
+    suggestion = _suggested_name(session)
     shown = display_line(str(suggestion))
     written = await room.asked(
         Entry(
             "Save as",
             text=session.read_only or "Where should this page be kept?",
             value=shown,
-            check=_check_target,
+            check=partial(_check_new_name, session),
         )
     )
     if written is None:
@@ -72,7 +75,7 @@ async def open_file(room: Room) -> None:
     """Open another document in place of this one."""
     from storyteller.tui.dialogs.entry import Entry
 
-    folder = room.session.path.parent if room.session.path else Path.cwd()
+    folder = room.session.path.parent if room.session.path else _working_folder()
     written = await room.asked(
         Entry(
             "Open",
@@ -197,10 +200,11 @@ async def _compared(room: Room, state: str) -> str | None:
 async def _write(room: Room, path: Path | None, *, overwrite: bool = False) -> bool:
     session = room.session
     text = room.page.exact_text
+    moving = path is not None and not session.is_at(path)
     try:
         notes = await session.save(text, room.page.cursor_location, path=path, overwrite=overwrite)
     except ChangedOnDisk as error:
-        if path is not None and not session.is_at(path):
+        if path is not None and moving:
             return await _replace(room, path)
         return await changed_on_disk(room, error.change)
     except CannotEncode as error:
@@ -209,6 +213,12 @@ async def _write(room: Room, path: Path | None, *, overwrite: bool = False) -> b
         room.say(str(error), alarm=True)
         return False
     room.saved(text, notes)
+    if moving and session.owner is not None:
+        room.say(
+            f"{session.name} is open in another storyteller too. "
+            "Two that write to one file overwrite each other.",
+            alarm=True,
+        )
     return True
 
 
@@ -289,6 +299,33 @@ def _is_folder(path: Path) -> bool:
         raise DocumentError(explain(error, path)) from error
 
 
+def _working_folder() -> Path:
+    """The folder one works in; the home folder where that is gone, or the root for whoever has none."""
+    for folder in (Path.cwd, Path.home):
+        with suppress(OSError, RuntimeError):
+            return folder()
+    return Path("/")
+
+
+def _suggested_name(session: DocumentSession) -> Path:
+    path = session.path
+    if path is None:
+        return _working_folder() / "untitled.md"
+    return path.with_stem(f"{path.stem} copy") if session.left_to_owner else path
+
+
+def _check_new_name(session: DocumentSession, written: str) -> None:
+    """As `_check_target`; also refuse the file itself where another program writes it and it is only read here."""
+    _check_target(written)
+    own = session.path
+    if (
+        own is not None
+        and session.left_to_owner
+        and os.path.realpath(_path(written)) == os.path.realpath(own)
+    ):
+        raise DocumentError(f"{session.name} is open in another storyteller. Choose another name.")
+
+
 def _check_target(written: str) -> None:
     """Refuse what cannot be a file's name before anything is written.
 
@@ -300,8 +337,12 @@ def _check_target(written: str) -> None:
         raise DocumentError("Write the name of a file.")
     if _is_folder(path):
         raise DocumentError(f"{path} is a folder. Add a name for the file.")
-    if not _is_folder(path.absolute().parent):
-        raise DocumentError(f"There is no folder {path.absolute().parent}. Choose one that is there.")
+    try:
+        folder = path.absolute().parent
+    except OSError as error:  # the working folder is gone
+        raise DocumentError(explain(error, path)) from error
+    if not _is_folder(folder):
+        raise DocumentError(f"There is no folder {folder}. Choose one that is there.")
 
 
 def _check_source(written: str) -> None:
