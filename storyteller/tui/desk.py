@@ -191,7 +191,7 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def recover(self, recovery: Recovery) -> None:
         """Text that was never saved comes on the page, in a journal of its own, before the old one goes."""
-        self.session.encoding = recovery.encoding
+        self._take_encoding(recovery)
         self.begin()
         self.page.load(recovery.text)
         self.page.move_cursor(recovery.cursor)
@@ -202,12 +202,18 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def replace_text(self, recovery: Recovery) -> None:
         """Text that was never saved comes on the page in place of what stands there, as one step that can be undone."""
+        self._take_encoding(recovery)
         self.page.settle()
-        self.page.replace(recovery.text, (0, 0), self.page.document.end)
+        self.page.write(0, self.page.settled_length, recovery.text, exact=True)
         self.page.move_cursor(recovery.cursor)
         if self.secure():
             discard(recovery)
         self.say(f"Recovered; {self.key('page.undo')} brings back what stood here.")
+
+    def _take_encoding(self, recovery: Recovery) -> None:
+        """The file's own is the newer one, unless there is no file, or an interrupted save left it torn."""
+        if self.session.is_new or recovery.kind == "before":
+            self.session.encoding = recovery.encoding
 
     def secure(self) -> bool:
         """The text is in the journal when this returns True: for signals, crashes and before risks."""

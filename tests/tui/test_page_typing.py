@@ -240,3 +240,18 @@ async def test_no_key_needs_alt_alone() -> None:
     for binding in Page.BINDINGS:
         assert not isinstance(binding, tuple)
         assert any("alt+" not in key for key in binding.key.split(","))
+
+
+async def test_text_can_be_written_to_the_letter() -> None:
+    async with open_page("a\r\nb\r\n") as (page, _, _app):
+        page.write(0, page.settled_length, "c\nd\r", exact=True)
+        assert page.exact_text == "c\nd\r"
+        page.undo()
+        assert page.exact_text == "a\r\nb\r\n"
+
+
+async def test_cut_on_an_empty_last_row_leaves_the_clipboard_alone() -> None:
+    async with open_page("one\n", caret=4) as (page, pilot, app):
+        app.copy_to_clipboard("kept")
+        await pilot.press("ctrl+x")
+        assert (page.exact_text, app.clipboard) == ("one\n", "kept")

@@ -32,7 +32,7 @@ def novel(tmp_path: Path) -> Path:
 
 def leave_unsaved(path: Path, text: str) -> None:
     loaded = load(path)
-    journal = Journal.open(path, loaded.text, loaded.fingerprint)
+    journal = Journal.open(path, loaded.text, loaded.fingerprint, encoding=loaded.encoding)
     journal.update(text, (0, len(text)))
     journal.flush(5)
     journal.close(discard=False)
@@ -116,3 +116,54 @@ async def test_a_journal_that_fails_later_is_told_once(novel: Path, monkeypatch:
         await room.until(lambda: "No space left" in room.line("status"))
         assert room.app.notices.count(full) == 1
         assert room.text == "xyzOld."
+
+
+async def test_what_comes_through_the_palette_comes_to_the_letter(novel: Path) -> None:
+    # safety 24
+    novel.write_bytes(b"a\r\nb\r\n")
+    leave_unsaved(novel, "a\r\nb\r\nc\nd\r")
+    changed_later(novel, "x\r\n")
+    async with open_room(novel) as room:
+        room.room.act("file.recover")
+        await room.dialog(Compare)
+        await room.press("r")
+        await room.until(lambda: room.text == "a\r\nb\r\nc\nd\r")
+        await room.press("ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+    assert novel.read_bytes() == b"a\r\nb\r\nc\nd\r"
+
+
+async def test_a_file_that_became_utf8_stays_so_when_text_is_recovered(novel: Path) -> None:
+    # safety 24
+    novel.write_bytes("déjà".encode("latin-1"))
+    leave_unsaved(novel, "déjà vu")
+    novel.write_bytes("déjà".encode())
+    os.utime(novel, (1, 1))
+    async with open_room(novel, opened=False) as room:
+        await room.dialog(Compare)
+        await room.press("r")
+        await room.until(lambda: room.text == "déjà vu")
+        await room.press("ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+    assert novel.read_bytes() == "déjà vu".encode()
+
+
+@pytest.mark.parametrize("through_the_palette", [False, True])
+async def test_a_file_that_is_gone_comes_back_in_its_own_encoding(
+    novel: Path, *, through_the_palette: bool
+) -> None:
+    # safety 6, 24
+    novel.write_bytes("déjà".encode("latin-1"))
+    leave_unsaved(novel, "déjà vu")
+    novel.unlink()
+    async with open_room(novel, opened=False) as room:
+        await room.dialog(Compare)
+        if through_the_palette:
+            await room.press("escape")
+            room.room.act("file.recover")
+            await room.dialog(Compare)
+        await room.press("r")
+        await room.until(lambda: room.text == "déjà vu")
+        await room.press("ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+    assert novel.read_bytes() == "déjà vu".encode("latin-1")

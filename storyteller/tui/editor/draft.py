@@ -145,13 +145,14 @@ class Draft(Sheet, inherit_bindings=False):
         `typed` is what the writer typed, if that is the change.
         """
 
-    def write(self, start: int, end: int, text: str) -> None:
+    def write(self, start: int, end: int, text: str, *, exact: bool = False) -> None:
         """The writer replaces what stands from `start` to `end`; the caret follows.
 
-        Line ends become those of the manuscript.
+        Line ends become those of the manuscript; `exact`: they stay as they are.
         """
         self.settle()
-        text = with_newlines(text, self.document.newline)
+        if not exact:
+            text = with_newlines(text, self.document.newline)
         removed = self.document.slice(start, end)
         caret = start + len(text)
         if removed == text:

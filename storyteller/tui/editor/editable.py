@@ -71,7 +71,7 @@ class Editable(Draft, inherit_bindings=False):
         self.settle()
         start, end = self.selection
         cut = self._delete_cursor_line() if start == end else self._delete_via_keyboard(start, end)
-        if cut is not None:
+        if cut is not None and cut.replaced_text:
             self._copy(cut.replaced_text)
 
     def action_undo(self) -> None:
