@@ -21,7 +21,14 @@ from storyteller.manuscript.encoding import decode
 from storyteller.manuscript.fingerprint import digest, fingerprint
 from storyteller.manuscript.load import MAX_BYTES
 from storyteller.manuscript.records import MAGIC, Header, Seal, Snapshot, text_bytes
-from storyteller.manuscript.shelf import journal_folder, new_place, next_generation
+from storyteller.manuscript.shelf import (
+    header_of,
+    journal_folder,
+    journals_of,
+    new_place,
+    next_generation,
+    taken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,15 +66,18 @@ def write_in_place(
             raise DocumentError(
                 f"{shown(target)} has grown too large to be kept safe. Save under another name."
             )
-        with _copy_kept(target, old, status, data, disk):
+        with _copy_kept(target, old, status, data, disk) as copy:
             last_check()
             try:
                 _overwrite(fd, len(old), data, disk)
             except OSError:
                 with contextlib.suppress(OSError):
                     _overwrite(fd, len(old), old, disk)
+                    _drop(copy, disk)
                 raise
-            return _mode_restored(fd, status, disk)
+            status = _mode_restored(fd, status, disk)
+        _drop_earlier(target, disk)
+        return status
     finally:
         disk.close(fd)
 
@@ -91,7 +101,7 @@ def _mode_restored(fd: int, before: os.stat_result, disk: Disk) -> os.stat_resul
 
 
 @contextlib.contextmanager
-def _copy_kept(target: Path, old: bytes, status: os.stat_result, new: bytes, disk: Disk) -> Iterator[None]:
+def _copy_kept(target: Path, old: bytes, status: os.stat_result, new: bytes, disk: Disk) -> Iterator[Path]:
     """A verified copy of `old` on disk, left there for recovery if the block is torn off or fails to write."""
     place = new_place(target, "before")
     try:
@@ -103,7 +113,7 @@ def _copy_kept(target: Path, old: bytes, status: os.stat_result, new: bytes, dis
         ) from error
     try:
         try:
-            yield
+            yield place
         except DocumentError:  # called off before the first byte
             _drop(place, disk)
             raise
@@ -117,6 +127,16 @@ def _drop(place: Path, disk: Disk) -> None:
         OSError
     ):  # looking for recoveries drops it too: its file holds one text or the other
         disk.unlink(place)
+
+
+def _drop_earlier(target: Path, disk: Disk) -> None:
+    """Drop what this process kept of the file when a write failed: a later text of the same writer is in it now."""
+    for place in journals_of(target):
+        header = header_of(place)
+        if header is not None and header.purpose == "before" and header.process == this_process():
+            with contextlib.suppress(OSError), taken(place) as (_, ours):
+                if ours is not False:
+                    _drop(place, disk)
 
 
 def _copy_bytes(target: Path, old: bytes, status: os.stat_result, new: bytes) -> bytes:

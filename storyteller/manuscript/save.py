@@ -1,14 +1,16 @@
 """Saving a manuscript: afterwards the file is exactly the new text or exactly the old one, and nobody's work is lost.
 
 The usual way is a temporary file that takes the target's name. A file with several names, in a folder that takes no
-new files, or with an owner or attributes we cannot give to a new file, is written in place after a verified backup.
+new files, mounted by itself, or with an owner or attributes we cannot give to a new file, is written in place after a
+verified backup.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from storyteller.atomic import sweep_orphans, temporary_beside
 from storyteller.disk import sync_directory, sync_file
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CannotEncode", "ChangedOnDisk", "SaveFailed", "Saved", "disk_state", "save", "sweep_orphans"]
 
+_NOT_REPLACED: Final = {errno.EACCES, errno.EPERM, errno.EBUSY}
 DiskState = Literal["same", "modified", "deleted", "created"]
 
 
@@ -179,7 +182,9 @@ def _write(target: Path, status: os.stat_result | None, data: bytes, guard: _Gua
         return _in_place(target, data, guard, disk, note)
     try:
         return _replace(target, status, data, guard, disk)
-    except PermissionError:
+    except OSError as error:
+        if error.errno not in _NOT_REPLACED:
+            raise
         return _in_place(target, data, guard, disk)
 
 
@@ -187,7 +192,8 @@ def _replace(target: Path, old: os.stat_result | None, data: bytes, guard: _Guar
     """Write beside the target and take its name.
 
     Raises:
-        PermissionError: the folder takes no new file, or the old file's owner or attributes cannot be given to one.
+        OSError: with a number of `_NOT_REPLACED` where the folder takes no new file, the old file's owner or
+            attributes cannot be given to one, or the file is the root of a mount.
     """
     with temporary_beside(target, mode=0o666 if old is None else 0o600, disk=disk) as temporary:
         temporary.write(data)

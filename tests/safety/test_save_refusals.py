@@ -6,13 +6,16 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from storyteller.liveness import this_process
 from storyteller.manuscript.encoding import UTF8
 from storyteller.manuscript.fingerprint import fingerprint
 from storyteller.manuscript.load import load
 from storyteller.manuscript.recovery import find_recoveries
 from storyteller.manuscript.save import SaveFailed, save
+from storyteller.paths import journal_dir
 from tests.stubs.confined import run_as_plain_user, run_with_small_disk
 from tests.stubs.faulty_disk import FaultyDisk
 from tests.stubs.folders import names_in, open_folder
@@ -66,11 +69,11 @@ def test_10_a_disk_that_fails_while_writing_in_place_gets_the_old_text_back(
     with pytest.raises(SaveFailed, match="The disk failed"):
         save(path, "a new text, and a longer one", UTF8, expected=load(path).fingerprint, disk=disk)
     assert path.read_text() == "the old text"
-    assert find_recoveries(path) == []
+    assert names_in(journal_dir()) == [], "its copy is not needed any more, whatever the file holds later"
 
 
-# safety 10
-def test_10_what_cannot_be_put_back_is_offered_from_its_copy(tmp_path: Path) -> None:
+def _torn(tmp_path: Path) -> Path:
+    """A file that a failing disk left half written, its old text in a copy."""
     path = tmp_path / "novel.md"
     path.write_text("the old text")
     (tmp_path / "second.md").hardlink_to(path)
@@ -78,8 +81,53 @@ def test_10_what_cannot_be_put_back_is_offered_from_its_copy(tmp_path: Path) -> 
     disk.fail("pwrite", errno.EIO, nth=2, times=9)
     with pytest.raises(SaveFailed, match="The disk failed"):
         save(path, "a new text, and a longer one", UTF8, expected=load(path).fingerprint, disk=disk)
+    return path
+
+
+# safety 10
+def test_10_what_cannot_be_put_back_is_offered_from_its_copy(tmp_path: Path) -> None:
+    (recovery,) = find_recoveries(_torn(tmp_path))
+    assert recovery.text == "the old text"
+
+
+# safety 10
+def test_10_what_was_put_right_by_a_later_save_is_not_offered_again(tmp_path: Path) -> None:
+    path = _torn(tmp_path)
+    known = save(path, "a new text", UTF8, expected=None, overwrite=True).fingerprint
+    save(path, "a newer text", UTF8, expected=known)
+    assert find_recoveries(path) == []
+    assert names_in(journal_dir()) == []
+
+
+# safety 10
+def test_10_the_copy_of_another_run_is_left_for_its_writer_to_decide(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _torn(tmp_path)
+    later = msgspec.structs.replace(this_process(), started="later")
+    monkeypatch.setattr("storyteller.manuscript.in_place.this_process", lambda: later)
+    save(path, "a new text", UTF8, expected=None, overwrite=True)
     (recovery,) = find_recoveries(path)
     assert recovery.text == "the old text"
+
+
+# safety 11
+def test_11_a_file_that_is_a_mount_of_its_own_gets_the_text_in_place() -> None:
+    script = """
+import subprocess, sys
+from pathlib import Path
+from storyteller.manuscript.encoding import UTF8
+from storyteller.manuscript.load import load
+from storyteller.manuscript.save import save
+
+disk = Path(sys.argv[1])
+(disk / "real.md").write_text("old")
+(disk / "novel.md").touch()
+subprocess.run(["mount", "--bind", disk / "real.md", disk / "novel.md"], check=True)
+save(disk / "novel.md", "new", UTF8, expected=load(disk / "novel.md").fingerprint)
+print((disk / "real.md").read_text(), sorted(path.name for path in disk.iterdir()))
+"""
+    assert run_with_small_disk(script) == "new ['novel.md', 'real.md']\n"
 
 
 # safety 10

@@ -1,4 +1,5 @@
 """What is wrong before the room is there is said when it is, and can be read again; text that was never saved is found."""
+# ruff: noqa: ASYNC240  a test looks at its files when it likes
 
 from __future__ import annotations
 
