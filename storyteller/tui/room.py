@@ -189,7 +189,7 @@ class Room(AskingDesk):
             if self.prompter.shown is not None:
                 self.prompter.concealed(self.prompter.shown)
             self.witness.closed(self.page.exact_text)
-            if not self.session.is_new:  # takes may have come since it was saved
+            if self.session.speaks_for_file():  # takes may have come since it was saved
                 self._keep_with(self.session.saved_text)
         super().leave_document()
 

@@ -119,6 +119,12 @@ class DocumentSession:
         self._journal.update(text, cursor)
         return self._journal.flush(timeout_s)
 
+    def speaks_for_file(self) -> bool:
+        """Whether there is a file that may be written here and holds what was loaded or saved last; looks at it."""
+        if self.path is None or self.is_new or self.read_only is not None:
+            return False
+        return disk_state(self.path, self._fingerprint) == "same"
+
     async def disk_state(self) -> DiskState:
         """How the file stands to what was loaded or saved last."""
         if self.path is None:

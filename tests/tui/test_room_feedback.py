@@ -13,6 +13,7 @@ from storyteller.feedback.consent import EVERYTHING
 from storyteller.feedback.history import GenerationHistory, read_history
 from storyteller.feedback.log import FeedbackLog
 from storyteller.feedback.rows import name_hash
+from storyteller.manuscript.lock import DocumentLock
 from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.entry import Entry
 from tests.stubs.open_room import open_room
@@ -347,3 +348,38 @@ async def test_kept_text_is_looked_at_again_when_its_time_comes(novel: Path) -> 
     assert survival["15"].now == FIRST[:-13]
     assert survival["15"].elapsed_s == pytest.approx(16)
     assert "30" not in survival
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_a_room_that_only_reads_leaves_the_writer_s_origins_alone(novel: Path) -> None:
+    # safety 4
+    first = DocumentLock()
+    assert first.acquire(novel) is None
+    async with open_room(novel, settings=YES, opened=False) as reader:
+        await reader.dialog(Choice)
+        await reader.press("r")
+        await reader.until(lambda: "for reading" in reader.line("top"))
+        first.release()
+        await _accepted(novel)
+    async with open_room(novel, settings=YES) as room:
+        await room.until(lambda: list(room.room.page.provenance.spans()))
+
+
+@pytest.mark.usefixtures("agreed")
+async def test_a_room_whose_file_was_written_by_another_leaves_its_origins_alone(novel: Path) -> None:
+    # safety 5
+    async with open_room(novel, settings=YES):
+        await _accepted(novel, opened=False)
+    async with open_room(novel, settings=YES) as room:
+        await room.until(lambda: list(room.room.page.provenance.spans()))
+
+
+async def _accepted(novel: Path, *, opened: bool = True) -> None:
+    """Another room accepts a take, saves it and closes."""
+    async with open_room(novel, script=[SECOND], settings=YES, opened=opened) as room:
+        if not opened:
+            await room.dialog(Choice)
+            await room.press("o")
+        await asked(room)
+        await room.press("tab", "ctrl+s")
+        await room.until(lambda: room.room.session.saved_text.endswith(SECOND))
