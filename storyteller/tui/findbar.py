@@ -60,6 +60,7 @@ class FindBar(Vertical):
     def __init__(self, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._query = Query("")
+        self._selected = ""  # what was selected: the field shows its controls as pictures
 
     def compose(self) -> ComposeResult:
         """Two rows: find, replace."""
@@ -88,7 +89,8 @@ class FindBar(Vertical):
         self.set_class(replacing, "-replacing")
         self.display = True
         field = self.query_one("#find-text", Input)
-        if text and "\n" not in text:
+        if text and "\n" not in text and "\r" not in text:
+            self._selected = text
             field.value = display_line(text)
         field.focus()
         field.action_select_all()
@@ -146,7 +148,9 @@ class FindBar(Vertical):
             self.post_message(self.Stepped(1))
 
     def _look(self) -> None:
-        self._query = replace(self._query, text=self.query_one("#find-text", Input).value)
+        shown = self.query_one("#find-text", Input).value
+        text = self._selected if shown == display_line(self._selected) else shown
+        self._query = replace(self._query, text=text)
         self._draw()
         self.post_message(self.Wanted(self._query))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from textual.events import Key
 from textual.widgets import Input
@@ -11,6 +13,9 @@ from storyteller.tui.help import help_text
 from storyteller.tui.hints import HINTS, hint_pieces
 from storyteller.tui.keymap import keymap_path, keymap_template, load_keymap, shown_key
 from tests.stubs.open_room import open_room
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def write_keymap(text: str) -> None:
@@ -194,3 +199,19 @@ async def test_a_mistake_in_the_file_is_said_in_the_status_line() -> None:
     write_keymap('[offer]\nnxt = "f2"')
     async with open_room(None) as room:
         assert "offer.nxt" in room.line("status")
+
+
+@pytest.fixture
+def no_config(home: Path) -> None:
+    """A file stands where the settings' folder should be."""
+    home.mkdir()
+    (home / "config").touch()
+
+
+@pytest.mark.usefixtures("no_config")
+async def test_a_key_map_that_cannot_be_written_is_one_sentence() -> None:
+    # safety 23
+    async with open_room(None) as room:
+        room.room.act("app.keys")
+        await room.until(lambda: any("key map cannot be written" in said for said in room.app.notices))
+        assert room.app.screen is room.room

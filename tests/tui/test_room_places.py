@@ -116,8 +116,8 @@ async def test_a_page_that_is_only_read_here_is_not_written_over_its_own_file(
                 entry = await answer_entry(room, str(own))
                 await refused(room, entry, "another name")
             await room.press("escape", "ctrl+s")
-            entry = await room.dialog(Entry)
-            other = Path(entry.query_one(Input).value)
+            suggested = (await room.dialog(Entry)).query_one(Input).value
+            other = Path(suggested)
             assert other.parent == novel.parent
             assert not other.exists()
             await room.press("enter")

@@ -243,6 +243,17 @@ async def test_finding_counts_steps_and_replaces_as_one_step(novel: Path) -> Non
         assert room.text == TEXT
 
 
+async def test_a_selection_is_looked_for_as_it_is_and_not_as_it_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    path.write_bytes(b"a\tb\x07\nc\na\tb\x07\n")
+    async with open_room(path) as room:
+        await room.press("shift+end", "ctrl+f")
+        count = room.room.query_one("#find-count")
+        await room.until(lambda: "1 of 2" in str(count.render()))
+        await room.press("c")
+        await room.until(lambda: "1 found" in str(count.render()))
+
+
 async def test_a_bad_pattern_is_explained_beside_the_question(novel: Path) -> None:
     async with open_room(novel) as room:
         await room.press("ctrl+f", "f9", "(")

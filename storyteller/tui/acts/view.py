@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from textual.content import Content
 
+from storyteller.errors import SettingsError
 from storyteller.text import display_text
 from storyteller.tui.acts.act import Act
 
@@ -70,15 +71,24 @@ async def show_notices(room: Room) -> None:
 
 
 async def write_keymap(room: Room) -> None:
-    """Make a key map file to edit, unless there is one, and say where it is."""
+    """Make a key map file to edit, unless there is one, and say where it is.
+
+    Raises:
+        SettingsError: it cannot be made.
+    """
     from storyteller.atomic import write_atomic
     from storyteller.tui.acts import ACTS
     from storyteller.tui.keymap import keymap_path, keymap_template
 
     path = keymap_path()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, keymap_template(ACTS).encode())
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, keymap_template(ACTS).encode())
+    except OSError as error:
+        raise SettingsError(
+            f"The key map cannot be written: {path} ({error.strerror or error}). Change its folder's permissions."
+        ) from error
     room.say(f"Your keys are in {path}: edit it and start storyteller again.")
 
 
