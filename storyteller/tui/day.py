@@ -23,6 +23,35 @@ class _Day(msgspec.Struct, frozen=True):
     words: int
 
 
+class Tally:
+    """The words of the day as one page shows them: those counted, and those since."""
+
+    def __init__(self, words: int, today: Callable[[], date] = date.today) -> None:
+        self._today = today
+        self._words = words  # on the page when they were last counted
+        self._read_day()
+
+    def total(self, words: int) -> int:
+        """The day's words, with `words` on the page; another day has those only that are not counted yet."""
+        if self._today() != self._day:
+            self._read_day()
+        return self._counted + words - self._words
+
+    def count(self, words: int) -> None:
+        """Count what came since the last time, with `words` on the page."""
+        add_words(words - self._words, self._today)
+        self._words = words
+        self._read_day()
+
+    def pass_over(self, words: int) -> None:
+        """There are `words` on the page now, and the difference was not written here."""
+        self._words = words
+
+    def _read_day(self) -> None:
+        self._day = self._today()
+        self._counted = words_today(self._today)
+
+
 def day_path() -> Path:
     """Where the count is kept."""
     return paths.state_dir() / "today.json"

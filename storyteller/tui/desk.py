@@ -15,7 +15,7 @@ from textual.worker import Worker
 from storyteller.feedback.records import UNNAMED, document_name
 from storyteller.manuscript.recovery import discard
 from storyteller.tui.acts import BY_ID, ROOM_ACTS
-from storyteller.tui.day import add_words, words_today
+from storyteller.tui.day import Tally
 from storyteller.tui.editor.messages import CaretMoved, Edited
 from storyteller.tui.editor.page import Page
 from storyteller.tui.findbar import FindBar
@@ -59,8 +59,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.page = Page(session.opening_text, placeholder=_PLACEHOLDER, id="page")
         self.turns = Turns()
         self.keep_on_leaving = False  # unsaved text stays in the journal when the document closes
-        self._words_before = 0  # when the day's words were last counted
-        self._today_before = 0
+        self._tally = Tally(self.page.words)
         self.document_closed = False  # it was let go of; nothing is written to it any more
         self._told: set[str] = set()  # what troubles the journal and the lock
         self._lines_stale = False
@@ -88,7 +87,6 @@ class Desk(Screen[None], inherit_bindings=False):
         page.origins = settings.origin_colours
         page.read_only = self.session.read_only is not None
         self.set_class(not settings.hints, "-no-hints")
-        self._words_before, self._today_before = page.words, words_today()
         self.set_focus_mode(on=settings.focus)
         self._show_waiting(self.storyteller.waiting_notices())
         self._draw_lines()
@@ -188,6 +186,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.page.move_cursor((min(row, self.page.document.line_count - 1), column))
         self._journal()
         self.refresh_lines()
+        self._tally.pass_over(self.page.words)
 
     def recover(self, recovery: Recovery) -> None:
         """Text that was never saved comes on the page, in a journal of its own, before the old one goes."""
@@ -235,7 +234,8 @@ class Desk(Screen[None], inherit_bindings=False):
         """Let go of the document; unsaved text was dealt with. Does nothing twice."""
         if not self.document_closed:
             self.document_closed = True
-            self._count_words()
+            if not self.session.dirty:  # what is kept for next time counts when it is saved
+                self._count_words()
             if self.keep_on_leaving:
                 self.secure()
             self.session.close(keep="journal" if self.keep_on_leaving else "nothing")
@@ -247,8 +247,7 @@ class Desk(Screen[None], inherit_bindings=False):
             self.leave_document()
 
     def _count_words(self) -> None:
-        add_words(self.page.words - self._words_before)
-        self._words_before, self._today_before = self.page.words, words_today()
+        self._tally.count(self.page.words)
 
     def _journal(self) -> None:
         self.session.edited(self.page.exact_text, self.page.cursor_location)
@@ -316,7 +315,7 @@ class Desk(Screen[None], inherit_bindings=False):
             read_only=page.read_only,
             chapter=self._chapter(),
             words=page.words,
-            today=self._today_before + page.words - self._words_before,
+            today=self._tally.total(page.words),
             goal=self.storyteller.settings.daily_goal,
         )
         self.query_one("#top", Line).show(*top_pieces(manuscript))
