@@ -33,12 +33,29 @@ _POLL_S: Final = 0.1
 _PASTE_PATIENCE_S: Final = 1.0
 
 
+_SAME_WITH_SHIFT: Final = {
+    "shift+backspace": ("backspace", "\x7f"),
+    "shift+enter": ("enter", "\r"),
+    "shift+space": ("space", " "),
+}
+
+
 class HungUp(Message):
     """The terminal is gone: nobody reads and nobody types."""
 
 
 class RepaintWanted(Message):
     """The terminal lost what was drawn."""
+
+
+def without_shift(message: Message) -> Message:
+    """Backspace, Enter and the space bar as they are without Shift, which is still held after a capital letter.
+
+    Only terminals with the kitty protocol tell the difference.
+    """
+    if isinstance(message, events.Key) and message.key in _SAME_WITH_SHIFT:
+        return events.Key(*_SAME_WITH_SHIFT[message.key])
+    return message
 
 
 class TerminalDriver(LinuxDriver):
@@ -134,6 +151,10 @@ class TerminalDriver(LinuxDriver):
                 pass
         except (EOFError, ParseError):
             pass
+
+    def process_message(self, message: Message) -> None:
+        """Pass on what the parser understood."""
+        super().process_message(without_shift(message))
 
     def _read(self) -> bytes | None:
         """What was typed; `b""` when the terminal is gone, None when there is nothing after all."""

@@ -1,7 +1,8 @@
 """Bytes from the terminal, split into text for Textual's key parser and whole pastes that never pass it.
 
-Three things the parser cannot take are dealt with here: bytes that are not UTF-8, the old X10 mouse report
-whose coordinates are not UTF-8 past column 95, and a paste that never ends. Pastes also skip the parser's
+Four things the parser cannot take are dealt with here: bytes that are not UTF-8, the old X10 mouse report
+whose coordinates are not UTF-8 past column 95, F3 with a modifier, which many terminals send in the form of a report
+of the cursor, and a paste that never ends. Pastes also skip the parser's
 work of one step a character, which holds the screen for seconds when a chapter is pasted.
 """
 
@@ -15,7 +16,8 @@ from typing import Final
 _PASTE_START: Final = b"\x1b[200~"
 _PASTE_END: Final = b"\x1b[201~"
 _X10_MOUSE: Final = re.compile(rb"\x1b\[M[\x20-\xff]{3}")
-_X10_BEGUN: Final = re.compile(rb"\x1b\[M[\x20-\xff]{0,2}\Z")
+_F3: Final = re.compile(rb"\x1b\[1;([2-9]|1[0-6])R")  # the number is 1 more than the sum of the modifiers
+_BEGUN: Final = re.compile(rb"\x1b\[(?:M[\x20-\xff]{0,2}|1(?:;[0-9]{0,2})?)\Z")
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,11 @@ class Pasted:
 
 
 class KeyStream:
-    """Stateful splitter: a character, a mouse report or a paste may arrive in any number of pieces."""
+    """Stateful splitter: a character, a mouse report, a key or a paste may arrive in any number of pieces."""
 
     def __init__(self) -> None:
         self._decode = getincrementaldecoder("utf-8")(errors="replace").decode
-        self._held = b""  # what may be the beginning of a marker or of a mouse report
+        self._held = b""  # what may be the beginning of a marker, of a mouse report or of F3
         self._paste: list[bytes] | None = None
 
     @property
@@ -60,10 +62,10 @@ class KeyStream:
 
     def _keys(self, data: bytes, pieces: list[str | Pasted], full: bool) -> bytes:
         keys, marker, rest = data.partition(_PASTE_START)
-        keys = _X10_MOUSE.sub(b"", keys)
+        keys = _F3.sub(b"\x1b[13;\\1~", _X10_MOUSE.sub(b"", keys))
         if marker:
             self._paste = []
-        elif begun := _X10_BEGUN.search(keys):
+        elif begun := _BEGUN.search(keys):
             keys, self._held = keys[: begun.start()], begun[0]
         elif full:
             keys, self._held = _split_tail(keys, _PASTE_START)

@@ -89,6 +89,18 @@ def test_a_paste_with_an_end_in_it_is_text_and_keys(novel: Path) -> None:
         room.wait_for("One. Two. ")
 
 
+def test_shift_held_a_moment_too_long_takes_no_key_away(novel: Path) -> None:
+    """safety 31"""
+    with PtyRoom(novel) as room:
+        room.wait_for("write on")
+        room.send("Onx\x1b[127;2u\x1b[127;2u")
+        room.wait_for("OShe")
+        room.send("ne.\x1b[13;2u")
+        room.wait_for("2:1")
+        save(room)
+    assert novel.read_text(encoding="utf-8") == "One.\nShe read it twice.\n"
+
+
 def test_any_size_of_terminal_will_do(novel: Path) -> None:
     """safety 30"""
     sizes = [(1, 1), (0, 0), (200, 500), (3, 8), (2, 40), (30, 100)]

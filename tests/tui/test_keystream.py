@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual._xterm_parser import XTermParser
+from textual.events import Key
 
+from storyteller.tui.driver import without_shift
 from storyteller.tui.keystream import KeyStream, Pasted
 
 START, END = b"\x1b[200~", b"\x1b[201~"
@@ -48,6 +52,47 @@ def test_x10_mouse_reports_past_column_95_vanish() -> None:  # safety 31
 
 def test_sgr_mouse_reports_pass() -> None:
     assert fed(b"\x1b[<0;120;4M") == ["\x1b[<0;120;4M"]
+
+
+@pytest.mark.parametrize("modifiers", [b"2", b"5", b"6", b"10"])
+def test_f3_with_a_modifier_is_no_report_of_the_cursor(modifiers: bytes) -> None:
+    sent = b"a\x1b[1;" + modifiers + b"Rb"
+    expected = [f"a\x1b[13;{modifiers.decode()}~b"]
+    assert fed(sent, full=False) == expected
+    for cut in range(4, len(sent)):
+        assert fed(sent[:cut], sent[cut:], full=False) == expected, cut
+    for cut in range(len(sent)):
+        assert fed(sent[:cut], sent[cut:]) == expected, cut
+
+
+@pytest.mark.parametrize("report", [b"\x1b[1;1R", b"\x1b[1;80R", b"\x1b[24;2R", b"\x1b[1;5C"])
+def test_what_is_not_f3_passes(report: bytes) -> None:
+    assert fed(report, full=False) == [report.decode()]
+    assert fed(report[:4], report[4:], full=False) == [report.decode()]
+
+
+def test_shift_and_f3_arrive_as_such() -> None:
+    (piece,) = fed(b"\x1b[1;2R")
+    assert isinstance(piece, str)
+    assert [event.key for event in XTermParser().feed(piece) if isinstance(event, Key)] == ["shift+f3"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "key", "character"),
+    [
+        ("\x1b[127;2u", "backspace", "\x7f"),
+        ("\x1b[127;130u", "backspace", "\x7f"),  # with the number lock on
+        ("\x1b[13;2u", "enter", "\r"),
+        ("\x1b[32;2u", "space", " "),
+        ("\x1b[1;2C", "shift+right", None),
+    ],
+)
+def test_shift_held_over_backspace_enter_or_space_changes_nothing(
+    sent: str, key: str, character: str | None
+) -> None:
+    (event,) = [without_shift(event) for event in XTermParser().feed(sent)]
+    assert isinstance(event, Key)
+    assert (event.key, event.character) == (key, character)
 
 
 def test_a_paste_is_one_piece_and_its_controls_are_text() -> None:
