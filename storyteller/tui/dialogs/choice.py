@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from storyteller.text import display_line
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,7 +60,7 @@ class Choice(Dialog[str]):
     def content(self) -> Iterable[Widget]:
         """The particulars and the answers."""
         if self._text:
-            yield words(self._text)
+            yield Passage(words(self._text))
         yield OptionList(
             *(Option(_label(answer), id=answer.value) for answer in self._answers), markup=False, compact=True
         )

@@ -12,6 +12,7 @@ from textual.widgets import Static
 from storyteller.text import display_line
 from storyteller.tui.dialogs.choice import Answer, Choice
 from storyteller.tui.dialogs.dialog import words
+from storyteller.tui.dialogs.panel import GIVES_WAY
 from storyteller.tui.editor.provisional import common_prefix
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ class Compare(Choice):
         old, new = self._names
         yield words(f"- {old}    + {new}", "foot")
         with_marks = [_drawn(mark, line) for mark, line in self._rows] or [Content("no line differs")]
-        yield VerticalScroll(Static(Content("\n").join(with_marks), markup=False), classes="scroll")
+        shown = Static(Content("\n").join(with_marks), markup=False)
+        yield VerticalScroll(shown, classes=f"scroll {GIVES_WAY}")
         yield from rest
 
 

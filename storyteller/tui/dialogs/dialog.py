@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from storyteller.text import display_text
 from storyteller.tui.answering import AnswersOnce
+from storyteller.tui.dialogs.panel import Panel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.binding import BindingType
     from textual.widget import Widget
-
-    from storyteller.tui.app import StorytellerApp
 
 Answer = TypeVar("Answer")
 
@@ -35,6 +33,7 @@ class Dialog(AnswersOnce[Answer | None], ModalScreen[Answer | None]):
     """A question over the page; its answer, or None when the writer leaves it."""
 
     CSS_PATH = Path(__file__).parent.parent / "dialogs.tcss"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012 - declared so by Textual
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Leave", show=False, id="dialog.leave"),
         Binding("ctrl+q", "quit_program", "Quit", show=False, id="app.quit"),
@@ -46,21 +45,10 @@ class Dialog(AnswersOnce[Answer | None], ModalScreen[Answer | None]):
 
     def compose(self) -> ComposeResult:
         """The title, then what the dialog is about."""
-        with Vertical(classes="dialog"):
+        with Panel(classes="dialog"):
             yield words(self._heading, "title")
             yield from self.content()
 
     def content(self) -> Iterable[Widget]:
         """What stands under the title."""
         return ()
-
-    def action_leave(self) -> None:
-        """No answer."""
-        self.dismiss(None)
-
-    def action_quit_program(self) -> None:
-        """No answer, and out of the program; what is not saved is asked about as ever."""
-        app = cast("StorytellerApp", self.app)
-        self.dismiss(None)
-        if app.room is not None and app.screen is app.room:
-            app.room.act("app.quit")

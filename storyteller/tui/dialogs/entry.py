@@ -11,6 +11,7 @@ from textual.widgets import Input, Static
 from storyteller.errors import StorytellerError
 from storyteller.text import display_text
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,7 +33,7 @@ class Entry(Dialog[str]):
     def content(self) -> Iterable[Widget]:
         """A sentence, the line, and room for what is wrong with it."""
         if self._text:
-            yield words(self._text)
+            yield Passage(words(self._text))
         yield Input(value=self._value, select_on_focus=False)
         yield Static(classes="alarm", markup=False)
         yield words("Enter  go on     Esc  leave", "foot")

@@ -15,6 +15,7 @@ from textual.widgets import DirectoryTree, Input, Static
 from storyteller.text import display_line, display_text
 from storyteller.training.corpus.files import KINDS
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import GIVES_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ class TextsTree(DirectoryTree):
     ]
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, classes=GIVES_WAY)
         self.begins = ""  # names in the root that do not begin so are left out
         self.auto_expand = False  # Enter takes a folder
 

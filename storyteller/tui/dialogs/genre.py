@@ -61,6 +61,7 @@ class GenrePicker(Picker):
         super().__init__("Genre", rows, picked=picked)
         self.mix = mix
         self._genre = picked
+        self._keys = _FADERS if mix.weights else _PLAIN
 
     def content(self) -> Iterable[Widget]:
         """The list, and what Enter does."""
@@ -68,11 +69,7 @@ class GenrePicker(Picker):
         yield _Letters(placeholder="type to narrow the list")
         yield rows
         yield Static(id="mix", classes="words", markup=False)
-        yield words(_FADERS if self.mix.weights else _PLAIN, "foot")
-
-    def on_mount(self) -> None:
-        """What Enter does now."""
-        self._say()
+        yield words(self._keys, "foot")
 
     def action_weigh(self, by: int) -> None:
         """More or less of what is under the cursor."""
@@ -121,11 +118,14 @@ class GenrePicker(Picker):
         self._say()
 
     def _say(self) -> None:
+        super()._say()
         self.query_one("#mix", Static).update(Content(display_line(self._enter_does())))
 
     def _enter_does(self) -> str:
+        name = self._looked_at_name()
+        if name is None:
+            return ""
         if self.mix.moved:
             mixed = mix_words("", self.mix.adapters) or "no adapter"
             return f"Enter  write {self._genre}, with {mixed}"
-        name = self._looked_at_name()
-        return f"Enter  write {name}" if name is not None else ""
+        return f"Enter  write {name}"

@@ -6,11 +6,13 @@ import random
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from textual.binding import Binding
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
 from storyteller.text import display_line
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import GIVES_WAY
 from storyteller.tui.manner import Manner, diced, slid, sliders, with_preset
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ class MannerDialog(Dialog[Manner]):
 
     def content(self) -> Iterable[Widget]:
         """The rows and the keys."""
-        yield Static(self._drawn(), id="rows", markup=False)
+        rows = (Static(row, classes="row", markup=False) for row in self._drawn())
+        yield VerticalScroll(*rows, classes=f"scroll {GIVES_WAY}", can_focus=False)
         yield words(_FOOT, "foot")
 
     @property
@@ -98,15 +101,18 @@ class MannerDialog(Dialog[Manner]):
         self._manner = with_preset(self._manner, self._presets[names[(here + by) % len(names)]])
 
     def _redraw(self) -> None:
-        self.query_one("#rows", Static).update(self._drawn())
+        rows = list(self.query(".row").results(Static))
+        for row, drawn in zip(rows, self._drawn(), strict=True):
+            row.update(drawn)
+        rows[self._row].scroll_visible(animate=False)
 
-    def _drawn(self) -> Content:
+    def _drawn(self) -> list[Content]:
         lines = [self._line(0, "preset", f"‹ {self._manner.name} ›", self._manner.preset.about)]
         for row, slider in enumerate(sliders(self._manner), 1):
             place = round((_TRACK - 1) * slider.place)
             track = "─" * place + "●" + "─" * (_TRACK - 1 - place)
             lines.append(self._line(row, slider.name, f"{track}  {slider.shown}", slider.about))
-        return Content("\n").join(lines)
+        return lines
 
     def _line(self, row: int, name: str, value: str, about: str) -> Content:
         chosen = row == self._row

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from textual import on
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from storyteller.text import display_line
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import GIVES_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from textual.binding import BindingType
     from textual.widget import Widget
+
+
+_KEYS: Final = "↑↓ look   Enter  choose   Esc  leave it as it was"
+_NOTHING: Final = "Nothing is called so.   Esc  leave it as it was"
 
 
 @dataclass(frozen=True)
@@ -49,21 +54,20 @@ class Picker(Dialog[str]):
     ) -> None:
         super().__init__(title)
         self._rows = tuple(rows)
-        self._picked = picked
+        self._picked = picked  # or lit last
         self._looked_at = looked_at
+        self._keys = _KEYS
 
     def content(self) -> Iterable[Widget]:
         """A line to narrow the list with, and the list."""
         yield Input(placeholder="type to narrow the list")
-        yield OptionList(*self._options(""), markup=False, compact=True)
-        yield words("↑↓ look   Enter  choose   Esc  leave it as it was", "foot")
+        yield OptionList(*self._options(""), classes=GIVES_WAY, markup=False, compact=True)
+        yield words(self._keys, "foot")
 
     def on_mount(self) -> None:
         """The keyboard goes to the narrowing line; the cursor to what is picked now."""
         self.query_one(Input).focus()
-        values = [row.value for row in self._rows]
-        if self._picked in values:
-            self.query_one(OptionList).highlighted = values.index(self._picked)
+        self._light(self._picked)
 
     def action_move(self, by: int) -> None:
         """Look at the next or previous row."""
@@ -86,10 +90,24 @@ class Picker(Dialog[str]):
     def _narrowed(self, event: Input.Changed) -> None:
         event.stop()
         options = self.query_one(OptionList)
+        if options.highlighted_option is not None:
+            self._picked = options.highlighted_option.id
         options.clear_options()
         options.add_options(self._options(event.value))
-        if event.value:
-            options.highlighted = 0 if options.option_count else None
+        self._light(None if event.value else self._picked)  # the first of what is looked for, or what was lit
+
+    def _light(self, value: str | None) -> None:
+        """Put the cursor on this row, or on the first, and say which keys do something now."""
+        options = self.query_one(OptionList)
+        values = [option.id for option in options.options]
+        if values:
+            options.highlighted = values.index(value) if value in values else 0
+        self._say()
+
+    def _say(self) -> None:
+        """Which keys do something now."""
+        lit = self.query_one(OptionList).highlighted is not None
+        self.query_one(".foot", Static).update(Content(self._keys if lit else _NOTHING))
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:

@@ -9,6 +9,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import GIVES_WAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ class Reading(Dialog[None]):
 
     def content(self) -> Iterable[Widget]:
         """The text, with room to scroll."""
-        yield VerticalScroll(Static(self._text, markup=False), classes="scroll")
+        yield VerticalScroll(Static(self._text, markup=False), classes=f"scroll {GIVES_WAY}")
         yield words("↑↓ PgUp PgDn  scroll   Esc  back", "foot")
 
     def on_mount(self) -> None:

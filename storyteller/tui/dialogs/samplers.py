@@ -15,6 +15,7 @@ from storyteller.engine.explain import allowed, explain
 from storyteller.text import display_line
 from storyteller.tui.dialogs.dialog import Dialog, words
 from storyteller.tui.dialogs.entry import Entry
+from storyteller.tui.dialogs.panel import GIVES_WAY
 from storyteller.tui.manner import Manner, changed, shown_value
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class SamplersDialog(Dialog[Manner]):
 
     def content(self) -> Iterable[Widget]:
         """The settings and the keys."""
-        yield OptionList(*self._options(), markup=False, compact=True)
+        yield OptionList(*self._options(), classes=GIVES_WAY, markup=False, compact=True)
         yield words("Enter  change   Esc  done", "foot")
 
     def on_mount(self) -> None:

@@ -8,6 +8,7 @@ from textual.binding import Binding
 
 from storyteller import paths
 from storyteller.tui.dialogs.dialog import Dialog, words
+from storyteller.tui.dialogs.panel import Passage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,13 +33,12 @@ class Trouble(Dialog[None]):
     def content(self) -> Iterable[Widget]:
         """What to know."""
         if self._kept:
-            yield words(
-                "Your text is untouched, and what is not saved is kept for recovery. You can write on."
-            )
+            said = "Your text is untouched, and what is not saved is kept for recovery. You can write on."
         else:
-            yield words(
+            said = (
                 "Your text is untouched, but what is not saved cannot be recovered should storyteller end. "
                 "Save it before you write on."
             )
-        yield words(f"{self._what}\n{paths.log_path()} has the details.", "foot")
+        yield Passage(words(said))
+        yield Passage(words(f"{self._what}\n{paths.log_path()} has the details.", "foot"))
         yield words("Esc  go on", "foot")
