@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from textual import on
+from textual.binding import Binding
 from textual.message import Message
 from textual.worker import Worker
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from textual._path import CSSPathType
     from textual.app import ComposeResult
+    from textual.binding import BindingType
     from textual.widget import Widget
 
     from storyteller.tui.lines import Piece
@@ -40,6 +42,10 @@ class OverRoom(AnswersOnce[Result | None], inherit_bindings=False):
     """The room's status line and a hint line below something; its result is None when the writer just leaves."""
 
     CSS_PATH: ClassVar[CSSPathType | None] = OVER
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f10", "notices", "What was said", show=False, id="app.notices"),
+        Binding("ctrl+q", "quit_program", "Quit", show=False, id="app.quit"),
+    ]
 
     def __init__(self, room: Room) -> None:
         super().__init__()
@@ -75,6 +81,10 @@ class OverRoom(AnswersOnce[Result | None], inherit_bindings=False):
     def action_help(self) -> None:
         """All keys."""
         self.room.act("app.help")
+
+    def action_notices(self) -> None:
+        """What was said, all of it."""
+        self.room.act("app.notices")
 
     @on(RoomChanged)
     def _room_changed(self) -> None:
