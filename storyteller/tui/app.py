@@ -265,7 +265,7 @@ class StorytellerApp(App[None], inherit_bindings=False):
 
         room = self.room
         if room is not None and room.is_mounted:
-            here = room.manner.genre == watch.genre
+            here = room.will_write_with(watch.genre)
             self.say(
                 farewell(
                     watch.genre,

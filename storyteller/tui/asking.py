@@ -31,6 +31,8 @@ from storyteller.tui.witness import Witness
 from storyteller.uuid7 import uuid7
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from textual.timer import Timer
 
     from storyteller.engine.presets import Preset
@@ -116,11 +118,8 @@ class AskingDesk(FindingDesk):
         self.refresh_lines()
 
     def _use_adapters(self) -> None:
-        ready = self.storyteller.model.ready
-        there = ready.adapters if ready is not None else ()
-        named = self.storyteller.adapters
-        if named is None:
-            named = from_setting(self.storyteller.settings.mix, there)
+        there = self._adapters_there
+        named = self._mix(there)
         if named is None:
             named = (AdapterWeight(self.manner.genre),) if self.manner.genre in there else ()
         self.prompter.adapters = named
@@ -128,6 +127,23 @@ class AskingDesk(FindingDesk):
     # Asking
 
     def ask(self) -> None:
+    def will_write_with(self, name: str) -> bool:
+        """Whether the model writes with the adapter `name` once it is there: it is in the mix, or the genre's own."""
+        mix = self._mix((*self._adapters_there, name))
+        if mix is None:
+            return self.manner.genre == name
+        return any(adapter.name == name for adapter in mix)
+
+    def _mix(self, there: Collection[str]) -> tuple[AdapterWeight, ...] | None:
+        """The mix in force where these adapters are there; None where each genre has its own."""
+        mix = self.storyteller.adapters
+        return mix if mix is not None else from_setting(self.storyteller.settings.mix, there)
+
+    @property
+    def _adapters_there(self) -> tuple[str, ...]:
+        ready = self.storyteller.model.ready
+        return tuple(ready.adapters) if ready is not None else ()
+
         """Ask for a continuation at the caret; its first take comes on the page."""
         self.stream(self.prompter.ask(self.manner, takes=self.storyteller.settings.takes))
 

@@ -179,3 +179,18 @@ def test_a_fader_that_was_moved_was_moved() -> None:
     mix.move("stories", 1)
     assert mix.moved
     assert mix.adapters == (AdapterWeight("stories", 0.6),)
+
+
+async def test_a_new_adapter_is_written_with_where_the_mix_names_it_or_there_is_none(novel: Path) -> None:
+    async with open_room(novel) as room:
+        ready = msgspec.structs.replace(READY, adapters=("noir",))
+        room.app.model = replace(room.app.model, ready=ready)
+        assert room.room.will_write_with("stories")
+        assert not room.room.will_write_with("poetry")
+        room.room.mix((AdapterWeight("noir", 0.8),))
+        assert not room.room.will_write_with("stories")
+        assert room.room.will_write_with("noir")
+        room.app.adapters = None  # as after a new start, when only the settings know the mix
+        assert not room.room.will_write_with("stories")
+        room.app.adapters = ()
+        assert not room.room.will_write_with("stories")

@@ -106,6 +106,20 @@ async def test_a_run_from_the_plan_to_the_adapter(
         assert room.app.notices[-1] == "stories learned: Tab writes with it."
 
 
+async def test_what_is_learned_beside_a_mix_without_it_is_not_said_to_be_written_with(
+    novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_RUN", "steps:12")
+    async with open_room(novel) as room:
+        room.app.adapters = (AdapterWeight("noir"),)
+        screen = await training(room)
+        await long(room, lambda: "412 texts" in plan(screen))
+        await room.press("enter")
+        await long(room, lambda: screen.phase == "over")
+        await room.press("escape")
+        assert room.app.notices[-1] == "stories learned: ^G to write with it."
+
+
 async def test_pause_go_on_stop_and_resume(novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STUB_RUN", "steps:12 hold:4")
     async with open_room(novel) as room:
