@@ -137,11 +137,15 @@ class StorytellerApp(App[None], inherit_bindings=False):
         return rooms[-1] if rooms else None
 
     def open_room(self, session: DocumentSession) -> None:
-        """Leave the present document, which was dealt with, and go to another.
+        """Leave the present document, which was dealt with, and go to another in the same manner and mode.
 
         Later, and not by whoever asks: that may be a worker of the room that goes.
         """
-        self.call_later(self.switch_screen, Room(session))
+        before = self.room
+        room = (
+            Room(session) if before is None else Room(session, focus=before.focus_mode, manner=before.manner)
+        )
+        self.call_later(self.switch_screen, room)
 
     def action_command_palette(self) -> None:
         """Everything that can be done now."""

@@ -48,8 +48,11 @@ PREPARE_AFTER_S = 0.5
 class AskingDesk(FindingDesk):
     """Asks at Tab, after a pause if the writer wants it so, and hides or stops what is being written."""
 
-    def __init__(self, session: DocumentSession) -> None:
-        super().__init__(session)
+    def __init__(
+        self, session: DocumentSession, *, focus: bool | None = None, manner: Manner | None = None
+    ) -> None:
+        super().__init__(session, focus=focus)
+        self._first = manner
         self.braid: Lanes | None = None  # the latest
         self._streams: dict[str, Stream] = {}  # by the id of their request
         self._until_began = ""  # what the engine said about a request that waits for it
@@ -62,7 +65,7 @@ class AskingDesk(FindingDesk):
         app = self.storyteller
         self.witness = Witness(app.feedback)
         self.prompter = Prompter(self.page, self.witness, document=self.document_name)
-        self.manner = self._first_manner()
+        self.manner = self._first or self._first_manner()
         self.pauses = Pauses(app.settings.auto_offer_delay_s)
         self.prompter.model = app.model.ready
         self._use_adapters()
@@ -124,9 +127,6 @@ class AskingDesk(FindingDesk):
             named = (AdapterWeight(self.manner.genre),) if self.manner.genre in there else ()
         self.prompter.adapters = named
 
-    # Asking
-
-    def ask(self) -> None:
     def will_write_with(self, name: str) -> bool:
         """Whether the model writes with the adapter `name` once it is there: it is in the mix, or the genre's own."""
         mix = self._mix((*self._adapters_there, name))
@@ -144,6 +144,9 @@ class AskingDesk(FindingDesk):
         ready = self.storyteller.model.ready
         return tuple(ready.adapters) if ready is not None else ()
 
+    # Asking
+
+    def ask(self) -> None:
         """Ask for a continuation at the caret; its first take comes on the page."""
         self.stream(self.prompter.ask(self.manner, takes=self.storyteller.settings.takes))
 
@@ -191,7 +194,7 @@ class AskingDesk(FindingDesk):
             self.stop_stream()
             self.flash("Stopped.")
         elif not self.page.reject():
-            self.page.clear_find()
+            self.close_find()
         self.refresh_lines()
 
     # What the stream brings

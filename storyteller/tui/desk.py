@@ -48,16 +48,17 @@ _LOW = 12  # rows: below, the rules give their place to the page
 
 
 class Desk(Screen[None], inherit_bindings=False):
-    """One document from opening to closing."""
+    """One document from opening to closing. `focus`: begin in focus mode, or not; None leaves it to the settings."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(ROOM_ACTS)]
     AUTO_FOCUS = "#page"
 
-    def __init__(self, session: DocumentSession) -> None:
+    def __init__(self, session: DocumentSession, *, focus: bool | None = None) -> None:
         super().__init__()
         self.session = session
         self.page = Page(session.opening_text, placeholder=_PLACEHOLDER, id="page")
         self.turns = Turns()
+        self._begin_in_focus = focus
         self.keep_on_leaving = False  # unsaved text stays in the journal when the document closes
         self._tally = Tally(self.page.words)
         self.document_closed = False  # it was let go of; nothing is written to it any more
@@ -87,7 +88,7 @@ class Desk(Screen[None], inherit_bindings=False):
         page.origins = settings.origin_colours
         page.read_only = self.session.read_only is not None
         self.set_class(not settings.hints, "-no-hints")
-        self.set_focus_mode(on=settings.focus)
+        self.set_focus_mode(on=settings.focus if self._begin_in_focus is None else self._begin_in_focus)
         self._show_waiting(self.storyteller.waiting_notices())
         self._draw_lines()
         self.call_after_refresh(self._open)
@@ -160,7 +161,9 @@ class Desk(Screen[None], inherit_bindings=False):
         self.storyteller.worker_changed(event)
 
     def watch_focused(self, focused: Widget | None) -> None:
-        """A click beside everything leaves the keyboard with the page."""
+        """Other keys act now. A click beside everything leaves the keyboard with the page."""
+        if self.is_mounted:
+            self.refresh_lines()
         if focused is None and self.app.app_focus and self.is_current:
             self.call_next(self.page.focus)
 
@@ -183,10 +186,10 @@ class Desk(Screen[None], inherit_bindings=False):
         """Another text in place of what is on the page; the history begins anew."""
         row, column = self.page.cursor_location
         self.page.load(text)
+        self._tally.pass_over(self.page.words)
         self.page.move_cursor((min(row, self.page.document.line_count - 1), column))
         self._journal()
         self.refresh_lines()
-        self._tally.pass_over(self.page.words)
 
     def recover(self, recovery: Recovery) -> None:
         """Text that was never saved comes on the page, in a journal of its own, before the old one goes."""
@@ -306,7 +309,7 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def _draw_lines(self) -> None:
         self._lines_stale = False
-        if not self.is_attached:
+        if not (self.is_attached and self.display):  # on its way out, the lines go before the focus does
             return
         page, session = self.page, self.session
         manuscript = Manuscript(

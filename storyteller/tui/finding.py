@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual import on
 
 from storyteller.errors import UserError
 from storyteller.tui.desk import Desk
 from storyteller.tui.findbar import FindBar
 
+if TYPE_CHECKING:
+    from storyteller.tui.session import DocumentSession
+
 
 class FindingDesk(Desk):
     """The find line asks, the page looks, the count stands beside the question."""
 
+    def __init__(self, session: DocumentSession, *, focus: bool | None = None) -> None:
+        super().__init__(session, focus=focus)
+        self._focus_mode_waits = False  # until the find line goes
+
     @property
     def finding(self) -> bool:
-        """Whether the find line is open."""
-        return bool(self.query_one(FindBar).display)
+        """Whether the find line has the keyboard."""
+        return self.query_one(FindBar).has_focus_within
+
+    @property
+    def focus_mode(self) -> bool:
+        """Whether it is on, or comes back when the find line goes."""
+        return self._focus_mode_waits or self.has_class("-focus")
 
     async def open_find(self, *, replacing: bool) -> None:
         """Show the find line, with the selection in it."""
+        self._focus_mode_waits = self.focus_mode
         self.set_focus_mode(on=False)
         self.query_one(FindBar).open(text=self.page.settled_selection, replacing=replacing)
         self.refresh_lines()
@@ -76,8 +91,15 @@ class FindingDesk(Desk):
         except UserError as error:
             bar.report(error.message, alarm=True)
 
+    def close_find(self) -> None:
+        """The find line goes, and what it marked on the page."""
+        self.query_one(FindBar).action_leave()
+
     @on(FindBar.Left)
     def _find_left(self) -> None:
+        if self._focus_mode_waits:
+            self._focus_mode_waits = False
+            self.set_focus_mode(on=True)
         self.page.clear_find()
         self.page.focus()
         self.refresh_lines()

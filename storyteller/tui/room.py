@@ -36,14 +36,17 @@ if TYPE_CHECKING:
     from storyteller.manuscript.takes import ShownTake
     from storyteller.tui.lines import Piece
     from storyteller.tui.live import LiveTake
+    from storyteller.tui.manner import Manner
     from storyteller.tui.session import DocumentSession
 
 
 class Room(AskingDesk):
     """Hears what the writer does with an offer, tells the log, and says in the lines how things stand."""
 
-    def __init__(self, session: DocumentSession) -> None:
-        super().__init__(session)
+    def __init__(
+        self, session: DocumentSession, *, focus: bool | None = None, manner: Manner | None = None
+    ) -> None:
+        super().__init__(session, focus=focus, manner=manner)
         self._look_timer: Timer | None = None
 
     # What the writer does about it

@@ -193,6 +193,20 @@ async def test_the_sliders_change_what_is_asked(novel: Path) -> None:
         assert request.stop.max_tokens == 80
 
 
+async def test_the_next_document_is_written_in_the_same_manner_and_mode(novel: Path) -> None:
+    async with open_room(novel) as room:
+        await room.press("f5")
+        await room.dialog(MannerDialog)
+        await room.press("down", "right", "right", "enter")
+        await room.until(lambda: room.app.screen is room.room)
+        manner = room.room.manner
+        assert manner.name == "balanced*"
+        await room.press("f11", "ctrl+f", "ctrl+n")
+        await room.until(lambda: room.room.session.path is None and room.room.is_mounted)
+        assert room.room.manner == manner
+        assert room.room.has_class("-focus")
+
+
 async def test_presets_dice_and_everything_else(novel: Path) -> None:
     async with open_room(novel) as room:
         await room.press("f5")
