@@ -103,7 +103,7 @@ def keys(room: OpenRoom) -> Dialog[None]:
 
 
 def trouble(_: OpenRoom) -> Dialog[None]:
-    return Trouble("ValueError in a_module_with_a_long_name.py, line 120")
+    return Trouble("ValueError in a_module_with_a_long_name.py, line 120", kept=False)
 
 
 def folder(_: OpenRoom) -> Dialog[Path]:
