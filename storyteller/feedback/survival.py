@@ -63,6 +63,10 @@ class Place(msgspec.Struct):
     start: int
     end: int
 
+    def text_in(self, text: str) -> str:
+        r"""What stands there in `text`, with `\n` for every line end: as a take has it, whatever the file's are."""
+        return text[self.start : self.end].replace("\r\n", "\n").replace("\r", "\n")
+
     def shift(self, start: int, removed: int, added: int) -> None:
         """Follow an edit: what replaces characters inside the place belongs to it, what crosses its edge does not.
 
@@ -97,18 +101,19 @@ class SurvivalWatch:
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
 
-    def accepted(self, take: str, start: int, text: str, now: float) -> None:
-        """`text` of a take now stands at `start`. A piece that follows on the take's earlier ones joins them.
+    def accepted(self, take: str, place: Place, text: str, now: float) -> None:
+        """`text` of a take now stands at `place`, which is longer where a line ends with two characters.
 
-        The horizons count from the last piece. Called after `shifted` was told of the insertion.
+        A piece that follows on the take's earlier ones joins them, and the horizons count from the last piece. Called
+        after `shifted` was told of the insertion.
         """
         before = self._watched.get(take)
-        if before is not None and before.place.end == start:
+        if before is not None and before.place.end == place.start:
             before.accepted += text
-            before.place.end += len(text)
+            before.place.end = place.end
             before.since, before.looked = now, 0.0
         else:
-            self._watched[take] = _Watched(text, Place(start, start + len(text)), now)
+            self._watched[take] = _Watched(text, place, now)
 
     def given_back(self, take: str, text: str) -> None:
         """The last accepted piece of a take, `text`, was taken out again. Called after `shifted` was told of it."""
@@ -169,5 +174,4 @@ class SurvivalWatch:
 
 
 def _sighting(take: str, watched: _Watched, horizon: Horizon, now: float, text: str) -> Sighting:
-    standing = text[watched.place.start : watched.place.end]
-    return Sighting(take, horizon, watched.accepted, standing, now - watched.since)
+    return Sighting(take, horizon, watched.accepted, watched.place.text_in(text), now - watched.since)

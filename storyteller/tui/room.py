@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.events import ScreenResume
 
+from storyteller.feedback.survival import Place
 from storyteller.manuscript.difference import changed_span
 from storyteller.manuscript.provenance import Provenance
 from storyteller.manuscript.segments import count_words
@@ -63,10 +64,11 @@ class Room(AskingDesk):
         take, piece = self.prompter.take_of(event.offer), event.piece
         if take is not None:
             self.pauses.accepted()
+            place = Place(event.offset, event.end)
             if piece.kind == "typed":
-                self.witness.typed(take, piece, event.offset)
+                self.witness.typed(take, piece, place)
             else:
-                self.confirm(self.witness.took(take, piece, event.offset), _kept(count_words(piece.text)))
+                self.confirm(self.witness.took(take, piece, place), _kept(count_words(piece.text)))
             self._look_later()
         if not self.page.offer_open and self.prompter.shown is take:
             self.prompter.leave()
@@ -84,14 +86,13 @@ class Room(AskingDesk):
     def _offer_rejected(self, event: OfferRejected) -> None:
         take = self._refused(event.offer)
         if take is not None:
-            at = take.anchor + len(event.offer.kept)
-            self.confirm(self.witness.refused("reject", take, at, event.text), "Refused.")
+            self.confirm(self.witness.refused("reject", take, event.offset, event.text), "Refused.")
 
     @on(OfferDismissed)
     def _offer_dismissed(self, event: OfferDismissed) -> None:
         take = self._refused(event.offer)
         if take is not None and event.text:
-            self.witness.refused("dismiss", take, take.anchor + len(event.offer.kept), event.text)
+            self.witness.refused("dismiss", take, event.offset, event.text)
 
     def _refused(self, offer: Offer) -> LiveTake | None:
         """The take of an offer that left the page; its stream ends, for nobody waits for it."""

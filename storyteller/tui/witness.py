@@ -79,9 +79,9 @@ class Witness:
         """A take is complete."""
         self._writer.take(take.for_log())
 
-    def typed(self, take: LiveTake, piece: Piece, offset: int) -> None:
-        """The writer typed what was offered. A run of letters is put down as one piece, when it ends."""
-        self._watch.accepted(take.id, offset, piece.text, self._clock())
+    def typed(self, take: LiveTake, piece: Piece, place: Place) -> None:
+        """The writer typed what was offered, which stands at `place` now. A run of letters is put down as one piece, when it ends."""
+        self._watch.accepted(take.id, place, piece.text, self._clock())
         if self._typed is not None and self._typed.take is take and self._typed.end == piece.start:
             self._typed.end = piece.end
         else:
@@ -111,9 +111,9 @@ class Witness:
             )
         )
 
-    def took(self, take: LiveTake, piece: Piece, offset: int) -> asyncio.Future[bool]:
-        """The writer kept `piece`, which stands at `offset` now; done once that is on disk."""
-        self._watch.accepted(take.id, offset, piece.text, self._clock())
+    def took(self, take: LiveTake, piece: Piece, place: Place) -> asyncio.Future[bool]:
+        """The writer kept `piece`, which stands at `place` now; done once that is on disk."""
+        self._watch.accepted(take.id, place, piece.text, self._clock())
         kind: Kind = "accept" if piece.kind == "all" else "accept_partial"
         return self.did(kind, take, piece.start, piece.end, piece=piece.kind)
 
@@ -152,7 +152,7 @@ class Witness:
         instead, self._instead = self._instead, None
         if instead is None or self._clock() - instead.since > _INSTEAD_S:
             return
-        written = text[instead.place.start : instead.place.end]
+        written = instead.place.text_in(text)
         if written.strip():
             self.did("edit_after", instead.take, text=written)
 

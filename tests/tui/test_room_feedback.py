@@ -170,6 +170,27 @@ async def test_what_stands_at_save_and_at_the_end_is_measured(novel: Path) -> No
 
 
 @pytest.mark.usefixtures("agreed")
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+async def test_what_is_kept_in_a_file_with_other_line_ends_is_measured_as_in_any(
+    tmp_path: Path, newline: str
+) -> None:
+    path = tmp_path / "verses.md"
+    path.write_bytes(f"One.{newline}Two.".encode())
+    verse = "\nShe\nwent\nout."
+    async with open_room(path, script=[verse, SECOND], settings=YES) as room:
+        await asked(room)
+        await room.press("ctrl+right", "ctrl+right", "ctrl+left", "ctrl+right", "tab", "ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+        await asked(room)
+        await room.press("escape", "enter", "N", "o", ".", "enter", "Y", "ctrl+s")
+        await room.until(lambda: "Saved" in room.line("status"))
+    (take,), (refused,) = (generation.takes for generation in history())
+    look = take.survival["close"]
+    assert (look.now, look.length, look.distance) == (verse, len(verse), 0)
+    assert refused.events[-1].payload == {"text": "\nNo.\nY"}
+
+
+@pytest.mark.usefixtures("agreed")
 async def test_rating(novel: Path) -> None:
     async with open_room(novel, script=[FIRST], settings=YES) as room:
         await asked(room)

@@ -22,7 +22,7 @@ class Page:
 
     def accept(self, take: str, start: int, text: str, now: float = 0.0) -> None:
         self.replace(start, 0, text)
-        self.watch.accepted(take, start, text, now)
+        self.watch.accepted(take, Place(start, start + len(text)), text, now)
 
     def standing(self) -> dict[str, str]:
         return {seen.take: seen.now for seen in self.watch.saved(0.0, self.text)}
@@ -126,6 +126,15 @@ def test_what_is_given_back_or_undone_is_no_longer_watched() -> None:
     page.watch.forget("u")
     assert page.standing() == {}
     assert page.watch.next_due() is None
+
+
+def test_line_ends_of_the_file_are_no_change() -> None:
+    watch = SurvivalWatch()
+    for at, text in ((1, "\r\nShe"), (6, "\r\nwent")):
+        watch.shifted(at, 0, len(text))
+        watch.accepted("t", Place(at, at + len(text)), text.replace("\r\n", "\n"), 0.0)
+    (seen,) = watch.saved(1.0, "x\r\nShe\r\nwent\r\nhome")
+    assert (seen.accepted, seen.now) == ("\nShe\nwent", "\nShe\nwent")
 
 
 def test_each_horizon_is_seen_once_when_it_has_passed() -> None:

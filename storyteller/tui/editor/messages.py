@@ -59,11 +59,15 @@ class CaretMoved(PageMessage, namespace="page"):
 
 @dataclass
 class OfferTaken(PageMessage, namespace="page"):
-    """A piece of the offer became the writer's at `offset`; `piece.kind` tells how."""
+    """A piece of the offer became the writer's, from `offset` to `end`; `piece.kind` tells how.
+
+    It may be longer there than `piece.text`: the newlines are those of the file.
+    """
 
     offer: Offer
     piece: Piece
     offset: int
+    end: int
 
 
 @dataclass
@@ -77,22 +81,24 @@ class OfferGivenBack(PageMessage, namespace="page"):
 
 @dataclass
 class OfferRejected(PageMessage, namespace="page"):
-    """The writer refused what was provisional; `text` is what stood there."""
+    """The writer refused what was provisional; `text` is what stood at `offset`."""
 
     offer: Offer
     text: str
+    offset: int
 
 
 @dataclass
 class OfferDismissed(PageMessage, namespace="page"):
     """The offer made way for something else the writer did, which is no rejection.
 
-    `text` is what stood there, `typed` what the writer typed instead, if that was it.
+    `text` is what stood at `offset`, `typed` what the writer typed instead, if that was it.
     """
 
     offer: Offer
     text: str
     typed: str
+    offset: int
 
 
 @dataclass

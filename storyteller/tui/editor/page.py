@@ -240,18 +240,18 @@ class Page(Searchable, inherit_bindings=False):
         """Refuse what is provisional; what was taken stays. False if nothing was offered."""
         if not self.offer_open or self._offer is None:
             return False
-        offer, text = self._offer, self._offer.text
+        offer, text, offset = self._offer, self._offer.text, self._provisional.start
         self._close_offer()
-        self.post_message(messages.OfferRejected(self, offer, text))
+        self.post_message(messages.OfferRejected(self, offer, text, offset))
         return True
 
     def dismiss_offer(self, typed: str = "") -> bool:
         """Clear the offer away for something else, which is no rejection. False if nothing was offered."""
-        offer, was_open = self._offer, self.offer_open
+        offer, was_open, offset = self._offer, self.offer_open, self._provisional.start
         self._close_offer()
         if offer is None or not was_open:
             return False
-        self.post_message(messages.OfferDismissed(self, offer, offer.text, typed))
+        self.post_message(messages.OfferDismissed(self, offer, offer.text, typed, offset))
         return True
 
     def _settle_piece(self, offer: Offer, piece: Piece, origin: Origin, cause: messages.Cause) -> None:
@@ -269,7 +269,7 @@ class Page(Searchable, inherit_bindings=False):
         self.words += count_change(left, "", text, right)
         self._record(change, origin, cause)
         self._show_offer()
-        self.post_message(messages.OfferTaken(self, offer, piece, start))
+        self.post_message(messages.OfferTaken(self, offer, piece, start, end))
 
     # What the layers below ask
 
