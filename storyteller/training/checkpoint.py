@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -19,6 +18,7 @@ from safetensors.torch import load_file
 from storyteller.disk import sync_directory
 from storyteller.training.adapters.layout import save_synced
 from storyteller.training.adapters.publish import write_synced
+from storyteller.training.run_folder import CHECKPOINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NAME: Final = re.compile(r"step-(\d{1,9})\Z")
 _SEAL: Final = "COMPLETE.json"
 _TENSORS: Final = ".safetensors"
 _KEPT: Final = 2  # checkpoints: the newest, and one in case it is damaged
@@ -130,11 +129,6 @@ def newest_step(
     return None, damaged
 
 
-def any_in(folder: Path) -> bool:
-    """Whether there is a checkpoint, whole or not."""
-    return next(_by_age(folder), None) is not None
-
-
 def remove_all(folder: Path) -> None:
     """Forget every checkpoint, finished or not."""
     _remove_all_but(folder, [])
@@ -143,7 +137,7 @@ def remove_all(folder: Path) -> None:
 def _remove_all_but(folder: Path, kept: Collection[Path]) -> None:
     with contextlib.suppress(FileNotFoundError):
         for path in list(folder.iterdir()):
-            if _NAME.match(path.name.removesuffix(".tmp")) and path not in kept:
+            if CHECKPOINT.match(path.name.removesuffix(".tmp")) and path not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -197,7 +191,7 @@ def _sealed(folder: Path) -> tuple[bytes, dict[str, dict[str, Tensor]]] | None:
 def _by_age(folder: Path) -> Iterator[Path]:
     """Checkpoints, the newest first."""
     try:
-        found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.match(path.name))]
+        found = [(int(match[1]), path) for path in folder.iterdir() if (match := CHECKPOINT.match(path.name))]
     except OSError:
         return
     yield from (path for _, path in sorted(found, reverse=True))

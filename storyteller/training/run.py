@@ -93,7 +93,8 @@ class _Working:
         if self._processes.leads:
             self._folder.wish("go")
             if resumed is None:
-                self._folder.events.unlink(missing_ok=True)
+                # Another file, never the old one's number again: who follows the run knows by it that this one is new.
+                write_atomic(self._folder.events, b"", mode=0o600)
                 write_atomic(self._folder.settings, msgspec.json.encode(self._prepared.asked), mode=0o600)
         self._processes.wait()
         with self.tell.failures(lambda: self._how_to_go_on, _NO_MEMORY):
@@ -101,13 +102,13 @@ class _Working:
 
     @property
     def _how_to_go_on(self) -> str:
-        resume = " with --resume" if checkpoints.any_in(self._folder.path) else ""
+        resume = " with --resume" if self._folder.unfinished else ""
         return f"then give the same command{resume}."
 
     def _checkpoint(self, *, resume: bool, restart: bool) -> Checkpoint | None:
         folder = self._folder.path
         if not resume:
-            if checkpoints.any_in(folder) and not restart and self._processes.leads:
+            if self._folder.unfinished and not restart and self._processes.leads:
                 raise TrainingError(
                     f"An unfinished run of {self._folder.genre} is here. Go on with --resume, or begin anew with "
                     "--restart."
@@ -121,7 +122,7 @@ class _Working:
             before = None
         found, damaged = checkpoints.load_newest(folder)
         if before is None or found is None:
-            if not checkpoints.any_in(folder):
+            if not self._folder.unfinished:
                 raise TrainingError(
                     f"There is no run of {self._folder.genre} to go on with. Begin one without --resume."
                 )

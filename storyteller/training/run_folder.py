@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Wish = Literal["go", "pause", "stop"]
+CHECKPOINT: Final = re.compile(r"step-(\d{1,9})\Z")  # the name of one
 
 
 class RunFolder:
@@ -43,6 +45,14 @@ class RunFolder:
     def settings(self) -> Path:
         """The file of what was asked for."""
         return self.path / "run.json"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a run left a checkpoint here, whole or not, from which nothing came yet."""
+        try:
+            return any(CHECKPOINT.match(path.name) for path in self.path.iterdir())
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 
 from storyteller.engine.catalogue import find_adapters
 from storyteller.errors import TrainingError
-from storyteller.training import checkpoint as checkpoints
 from storyteller.training import loop
 from storyteller.training.events import (
     Checkpointed,
@@ -183,7 +182,7 @@ def test_51_a_rate_that_explodes_leaves_what_was_best_before_it_did(modest: Path
     assert any("the best before is kept" in event.message for event in told.of(Said))
     tensors = load_file(Path(ended.path) / "adapter_model.safetensors")
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
-    assert not checkpoints.any_in(RunFolder(GENRE).path)
+    assert not RunFolder(GENRE).unfinished
 
 
 @pytest.mark.parametrize("patience", [0, 2])
@@ -196,7 +195,7 @@ def test_51_an_adapter_that_only_gets_worse_is_not_put_to_use(
         train_tiny(model, told, patience=patience)
     assert told.kinds[-1] == "failed"
     assert not find_adapters(model)
-    assert not checkpoints.any_in(RunFolder(GENRE).path)
+    assert not RunFolder(GENRE).unfinished
     assert len(told.of(Stepped)) == (3 if patience else STEPS)  # the first measurement was the best of them
 
 

@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 from storyteller.cli.training_view import JsonView
 from storyteller.errors import TrainingError
 from storyteller.paths import adapters_dir
-from storyteller.training import checkpoint as checkpoints
 from storyteller.training import processes
 from storyteller.training.events import Checkpointed, Finished, Stepped, Stopped, read_events
 from storyteller.training.processes import Processes
@@ -80,8 +79,8 @@ def test_46_killed_ten_times_a_run_ends_as_if_it_never_was(model: Path, texts: P
         assert undisturbed.wait() == 0, undisturbed.output.read_text()
     chance, folder = random.Random(46), RunFolder(GENRE)
     kills = resumed = 0
-    while kills < 10 or checkpoints.any_in(folder.path):  # a run that was too quick is followed by another
-        going_on = checkpoints.any_in(folder.path)
+    while kills < 10 or folder.unfinished:  # a run that was too quick is followed by another
+        going_on = folder.unfinished
         if not going_on:
             folder.events.unlink(missing_ok=True)
         said = len(list(read_events(folder.events)))
@@ -116,7 +115,7 @@ def test_46_gone_at_any_word_and_resumed_it_is_the_same(
 
     with pytest.raises(Killed):
         train_tiny(model, Fatal(), save_every=2)
-    resume = checkpoints.any_in(RunFolder(GENRE).path)
+    resume = RunFolder(GENRE).unfinished
     again = train_tiny(model, save_every=2, resume=resume)
     assert isinstance(whole, Finished)
     assert isinstance(again, Finished)

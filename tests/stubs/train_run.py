@@ -1,8 +1,8 @@
 """A run of training without a model: it writes the events of one, holds its lock and obeys its control file.
 
-`python -m tests.stubs.train_run --genre G --json [--dry-run] [--resume] [--base FOLDER]`. `STUB_RUN` is a line of words:
+`python -m tests.stubs.train_run --genre G --json [--dry-run] [--resume] [--restart] [--base FOLDER]`. `STUB_RUN` is a line of words:
 `steps:N`; `pace:S` seconds a step; `hold:N` wait at that step until it is asked for something or `STUB_RUN`'s
-`let-go` file is in the run's folder; `refuse` to begin; `fail` at half of the steps; `vanish` there without a word;
+`let-go` file is in the run's folder; `reads` texts until it is asked for something, which it forgets as it begins; `refuse` to begin; `fail` at half of the steps; `vanish` there without a word;
 `hostile` texts.
 """
 
@@ -15,6 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from storyteller.atomic import write_atomic
 from storyteller.training.events import (
     Checkpointed,
     Evaluated,
@@ -74,8 +75,12 @@ class Run:
 
     def go(self, *, resume: bool) -> int:
         begin = self.last_checkpoint() if resume else 0
+        if "reads" in self.orders:
+            while self.wished() == "go":
+                time.sleep(0.005)
+        self.folder.wish("go")
         if not resume:
-            self.folder.events.unlink(missing_ok=True)
+            write_atomic(self.folder.events, b"", mode=0o600)
         self.say(self.plan)
         if resume:
             self.say(Resumed(step=begin))
@@ -89,9 +94,10 @@ class Run:
                 os._exit(9)
             self.step(step)
             if self.obey(step) == "stop":
-                self.say(Checkpointed(step=step))
+                self.checkpoint(step)
                 self.say(Stopped(step=step))
                 return 0
+        self.forget_checkpoints()
         self.say(
             finished(
                 self.steps,
@@ -109,7 +115,15 @@ class Run:
         self.say(stepped(step, steps=self.steps, loss=loss, seconds_left=left))
         if step % max(1, self.steps // 6) == 0:
             self.measure(step)
-            self.say(Checkpointed(step=step))
+            self.checkpoint(step)
+
+    def checkpoint(self, step: int) -> None:
+        (self.folder.path / f"step-{step}").mkdir(exist_ok=True)
+        self.say(Checkpointed(step=step))
+
+    def forget_checkpoints(self) -> None:
+        for path in self.folder.path.glob("step-*"):
+            path.rmdir()
 
     def measure(self, step: int) -> None:
         self.say(Evaluated(step=step, perplexity=self.perplexity(step), best=True))
@@ -146,7 +160,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--genre", required=True)
     parser.add_argument("--base")
-    for switch in ("--json", "--dry-run", "--resume"):
+    for switch in ("--json", "--dry-run", "--resume", "--restart"):
         parser.add_argument(switch, action="store_true")
     given = parser.parse_args()
     orders = {
@@ -161,6 +175,11 @@ def main() -> int:
         sys.stdout.buffer.write(to_line(run.plan) + to_line(Said(message="This takes a while.")))
         return 0
     with run.folder.held():
+        if given.restart:
+            run.forget_checkpoints()
+        if run.folder.unfinished and not given.resume:
+            print(f"An unfinished run of {given.genre} is here.", file=sys.stderr)
+            return 2
         return run.go(resume=given.resume)
 
 

@@ -13,6 +13,7 @@ import torch
 from storyteller.training import checkpoint as checkpoints
 from storyteller.training.adapters import layout
 from storyteller.training.checkpoint import Checkpoint, Progress
+from storyteller.training.run_folder import RunFolder
 from tests.stubs.folders import names_in
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def disk_is_full() -> None:
 
 def test_a_checkpoint_comes_back_and_the_last_two_are_kept(tmp_path: Path) -> None:
     assert checkpoints.load_newest(tmp_path / "none") == (None, [])
-    assert not checkpoints.any_in(tmp_path / "none")
+    assert not RunFolder("poetry", tmp_path / "none").unfinished
     for step in (1, 9, 10, 100):
         assert checkpoints.save(tmp_path, make(step)) == tmp_path / f"step-{step}"
         assert newest(tmp_path) == step
@@ -210,7 +211,7 @@ def test_47_all_damaged_is_none(tmp_path: Path) -> None:
         checkpoints.save(tmp_path, make(step))
         truncated(tmp_path / f"step-{step}" / "COMPLETE.json")
     assert checkpoints.load_newest(tmp_path) == (None, ["step-10", "step-9"])
-    assert checkpoints.any_in(tmp_path)
+    assert RunFolder("poetry", tmp_path).unfinished
 
 
 def test_47_a_damaged_one_of_a_later_step_takes_no_whole_one_s_place(tmp_path: Path) -> None:

@@ -125,6 +125,16 @@ def test_a_run_interrupted_before_its_first_step_goes_on_from_there(model: Path)
     assert (resumed.perplexity, resumed.base_perplexity) == (whole.perplexity, whole.base_perplexity)
 
 
+def test_another_run_s_events_are_another_file(model: Path) -> None:
+    events = RunFolder(GENRE).events
+    assert train_tiny(model, interrupted=lambda: True) == Stopped(step=0)
+    before = events.stat().st_ino
+    assert train_tiny(model, interrupted=lambda: True, resume=True) == Stopped(step=0)
+    assert events.stat().st_ino == before
+    assert train_tiny(model, interrupted=lambda: True, restart=True) == Stopped(step=0)
+    assert events.stat().st_ino != before
+
+
 def test_a_run_goes_on_under_its_own_name_only(model: Path) -> None:
     assert train_tiny(model, name="sea", interrupted=lambda: True) == Stopped(step=0)
     with pytest.raises(TrainingError, match="--name sea"):

@@ -17,6 +17,7 @@ from storyteller.engine.protocol import AdapterWeight, Generate
 from storyteller.genres import genres_path
 from storyteller.training.corpus import shelf
 from storyteller.training.run_folder import RunFolder
+from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.folder import FolderPicker
 from storyteller.tui.dialogs.picker import Picker
 from storyteller.tui.lines import Line
@@ -145,6 +146,67 @@ async def test_pause_go_on_stop_and_resume(novel: Path, poems: Path, monkeypatch
         assert [step for step, _ in progress.losses] == list(range(1, 13))
         assert [step for step, _ in progress.held_out] == [0, 2, 4, 6, 8, 10, 12]
         assert "r go on" not in line(screen, "hints")
+
+
+async def test_another_run_begins_anew_once_the_unfinished_one_may_go(
+    novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_RUN", "steps:12 hold:4")
+    async with open_room(novel) as room:
+        screen = await training(room)
+        await long(room, lambda: "412 texts" in plan(screen))
+        await room.press("enter")
+        await long(room, lambda: "step 4 of 12" in line(screen, "figures"))
+        await room.press("s")
+        await long(room, lambda: screen.phase == "over")
+        monkeypatch.setenv("STUB_RUN", "steps:6")
+        await room.press("n")
+        await long(room, lambda: screen._plan is not None)
+        await room.press("enter")
+        await room.dialog(Choice)
+        await room.press("escape")
+        assert screen.phase == "choosing"
+        assert RunFolder("stories").unfinished
+        await room.press("enter")
+        await room.dialog(Choice)
+        await room.press("n")
+        await long(room, lambda: screen.phase == "over" and "6 of 6" in line(screen, "figures"))
+        assert [step for step, _ in room.app.training.progress.losses] == list(range(1, 7))
+        assert not RunFolder("stories").unfinished
+
+
+async def test_a_run_that_lies_there_may_go_on_instead_of_another(
+    novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUB_RUN", "steps:12 fail")
+    async with open_room(novel) as room:
+        screen = await training(room)
+        await long(room, lambda: "412 texts" in plan(screen))
+        await room.press("enter")
+        await long(room, lambda: screen.phase == "over")
+        monkeypatch.setenv("STUB_RUN", "steps:12")
+        await room.press("n")
+        await long(room, lambda: screen._plan is not None)
+        await room.press("enter")
+        await room.dialog(Choice)
+        await room.press("enter")
+        await long(room, lambda: screen.phase == "over" and "12 of 12" in line(screen, "figures"))
+        assert [step for step, _ in room.app.training.progress.losses] == list(range(1, 13))
+
+
+@pytest.mark.parametrize(("key", "done"), [("s", "stopped at step"), ("p", "paused")])
+async def test_what_is_asked_while_a_run_begins_is_not_forgotten(
+    novel: Path, poems: Path, monkeypatch: pytest.MonkeyPatch, key: str, done: str
+) -> None:
+    monkeypatch.setenv("STUB_RUN", "steps:12 hold:4 reads")
+    async with open_room(novel) as room:
+        screen = await training(room)
+        await long(room, lambda: "412 texts" in plan(screen))
+        await room.press("enter", key)
+        await long(room, lambda: done in line(screen, "standing") + line(screen, "figures"))
+        if key == "p":
+            await room.press("s")
+            await long(room, lambda: screen.phase == "over")
 
 
 async def test_a_run_outlives_the_app_and_is_found_again(

@@ -145,7 +145,7 @@ class _Working:
         asked = Asked(_without_length(self.recipe), texts, start)
         if not resume:
             if self.processes.leads:
-                if checkpoints.any_in(folder):
+                if self.folder.unfinished:
                     raise TrainingError(
                         f"An unfinished run is in {folder}. Go on with --resume, or name another --run."
                     )

@@ -21,6 +21,7 @@ from storyteller.errors import CorpusError, SettingsError, StorytellerError, Tra
 from storyteller.genres import find_genre, load_genres
 from storyteller.text import display_line, display_text
 from storyteller.training.corpus import shelf
+from storyteller.training.run_folder import RunFolder
 from storyteller.tui.acts import BY_ID
 from storyteller.tui.hints import training_pieces
 from storyteller.tui.lines import Line, Piece, Rule
@@ -322,19 +323,30 @@ class TrainingScreen(OverRoom[None]):
     # The run
 
     def action_start(self) -> None:
-        """Start what is planned."""
-        if self.phase == "choosing" and self._plan is not None:
-            self._begin(resume=False)
+        """Start what is planned; where an unfinished run is, only once the writer gave it up."""
+        if self.phase != "choosing" or self._plan is None:
+            return
+        if RunFolder(self.genre).unfinished:
+            self._work(self._start_or_resume, "dialog")
+        else:
+            self._begin()
+
+    async def _start_or_resume(self) -> None:
+        from storyteller.tui.training.unfinished import unfinished_run
+
+        answer = await self.app.push_screen_wait(unfinished_run(self.genre))
+        if answer is not None:
+            self._begin(resume=answer == "resume", restart=answer == "restart")
 
     def action_resume(self) -> None:
         """Go on with a run that was stopped, or that stopped by itself."""
         if self._now.resumable:
             self._begin(resume=True)
 
-    def _begin(self, *, resume: bool) -> None:
+    def _begin(self, *, resume: bool = False, restart: bool = False) -> None:
         app = self.room.storyteller
         try:
-            self._watch.begin(self.genre, self._arguments(), resume=resume)
+            self._watch.begin(self.genre, self._arguments(), resume=resume, restart=restart)
         except TrainingError as error:
             self.room.say(error.message, alarm=True)
             return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from storyteller.errors import StorytellerError
 from storyteller.paths import state_dir
-from storyteller.training.events import read_events
+from storyteller.training.events import Planned, read_events
 from storyteller.training.run_folder import RunFolder
 from storyteller.tui.training import process
 from storyteller.tui.training.progress import Progress
@@ -68,15 +68,23 @@ class Watch:
         """What the room's status line says."""
         return room_words(self.genre, self.progress, going=self.going)
 
-    def begin(self, genre: str, arguments: Sequence[str] = (), *, resume: bool = False) -> None:
+    def begin(
+        self, genre: str, arguments: Sequence[str] = (), *, resume: bool = False, restart: bool = False
+    ) -> None:
         """Start a run, or go on with a stopped one; `follow` it from now on.
+
+        Args:
+            genre: what is trained.
+            arguments: of the command.
+            resume: go on from the last checkpoint.
+            restart: throw an unfinished run away.
 
         Raises:
             TrainingError: it cannot be started, or one goes on already.
         """
         self._point_to(genre)
         self.trouble, self.asked = "", None
-        more = ("--resume",) if resume else ()
+        more = ["--resume"] * resume + ["--restart"] * restart
         self._process = process.start(self.command, RunFolder(genre), [*arguments, *more])
         self.going = True
         if resume:
@@ -94,6 +102,14 @@ class Watch:
         RunFolder(self.genre).wish(wish)
         self.asked = wish
         self._changed()
+
+    def _ask_again(self) -> None:
+        """A run that begins forgets what it was asked for before, though the writer did mean this one."""
+        if self.asked is not None:
+            try:
+                RunFolder(self.genre).wish(self.asked)
+            except OSError:  # so it is not said that it will be done
+                self.asked = None
 
     async def look(self, genre: str) -> None:
         """Take in what the run of `genre` said until now. Not beside `follow`, which looks by itself."""
@@ -159,6 +175,8 @@ class Watch:
         self._offset, self._file = heard.offset, heard.file
         for event in heard.events:
             self.progress = self.progress.after(event)
+            if isinstance(event, Planned):
+                self._ask_again()
         if (self.asked == "pause" and self.progress.paused) or (
             self.asked == "go" and not self.progress.paused
         ):
