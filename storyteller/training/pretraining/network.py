@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _SPREAD: Final = 0.02  # of the first weights, GPT-2's
 _ROWS: Final = {"cuda": 8192}  # of which logits exist at once: 400 MB for 12,288 tokens
 _FEW_ROWS: Final = 512
+_C_COMPILERS: Final = ("gcc", "clang")  # of which Triton takes the first there is, where $CC names none
 # transformers keeps the products of a block as (inputs, outputs), torch as (outputs, inputs).
 _PRODUCTS: Final = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
@@ -221,12 +223,21 @@ def as_published(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether torch.compile works here: Triton for a GPU, a C++ compiler for a processor, unless that is forbidden."""
+    """Whether torch.compile works here, unless that is forbidden.
+
+    A GPU needs Triton and its C compiler, a processor a C++ compiler.
+    """
     if os.environ.get("STORYTELLER_COMPILE") == "never":
         return False
     if device.type == "cuda":
-        return find_spec("triton") is not None
+        return find_spec("triton") is not None and _finds_c_compiler()
     return device.type == "cpu" and find_compiler() is not None
+
+
+def _finds_c_compiler() -> bool:
+    """Whether Triton does, which has one build its launcher at the first step."""
+    wanted = os.environ.get("CC")
+    return any(shutil.which(name) for name in ((wanted,) if wanted is not None else _C_COMPILERS))
 
 
 def compile_network(network: Gpt2) -> None:

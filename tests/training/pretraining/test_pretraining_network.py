@@ -155,6 +155,31 @@ def test_it_is_compiled_only_where_that_can_be_and_may_be(monkeypatch: pytest.Mo
     assert not can_compile(torch.device("cuda"))
 
 
+@pytest.mark.parametrize(
+    ("named", "there", "compiles"),
+    [
+        (None, [], False),
+        (None, ["c++"], False),
+        (None, ["gcc"], True),
+        (None, ["clang"], True),
+        ("zig-cc", ["gcc"], False),
+        ("zig-cc", ["zig-cc"], True),
+    ],
+)
+def test_a_gpu_needs_a_c_compiler_as_triton_finds_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str | None, there: list[str], compiles: bool
+) -> None:
+    monkeypatch.delenv("STORYTELLER_COMPILE")
+    monkeypatch.setattr(networks, "find_spec", lambda _: object())
+    for name in there:
+        (tmp_path / name).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CC", named)
+    assert can_compile(torch.device("cuda")) is compiles
+
+
 @pytest.mark.slow
 def test_compiled_it_is_the_same(network: Gpt2, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STORYTELLER_COMPILE")
