@@ -174,10 +174,13 @@ def _chosen(texts: Sequence[str]) -> list[bool]:
 
 
 def _divided(text: str) -> tuple[str, str]:
-    """The beginning of a long text and its last tenth, cut between two paragraphs."""
-    at = text.find("\n\n", int(len(text) * (1 - HELD_OUT)))
+    """The beginning of a long text and its last tenth, cut between two paragraphs: never a last word alone."""
+    half, tenth, least = len(text) // 2, int(len(text) * (1 - HELD_OUT)), int(len(text) * (1 - HELD_OUT / 2))
+    at = text.find("\n\n", tenth, least)
     if at < 0:
-        at = text.rfind("\n", len(text) // 2, int(len(text) * (1 - HELD_OUT / 2)))
+        at = text.rfind("\n\n", half, tenth)
+    if at < 0:
+        at = text.rfind("\n", half, least)
     return (text, "") if at < 0 else (text[:at], text[at:].lstrip("\n"))
 
 

@@ -168,6 +168,21 @@ def test_of_few_long_texts_that_are_held_out_each_is_measured_on() -> None:
     assert [len(piece) for piece in pieces.held_out] == [30_000 // held_out] * held_out
 
 
+def in_two(text: str) -> str:
+    """What is held out of one text."""
+    (held_out,) = tokenise(documents([text]), encode, EOS, whole=True).held_out
+    return "".join(map(chr, held_out[:-1]))
+
+
+def test_a_last_word_after_a_blank_line_is_not_all_that_is_held_out() -> None:
+    story = "\n".join(f"Line {number} of it." for number in range(60))
+    assert in_two(f"{story}\n\nTHE END").startswith("Line ")
+    assert (
+        in_two(f"{story}\n\n{story[: len(story) // 4]}\n\nTHE END")
+        == f"{story[: len(story) // 4]}\n\nTHE END"
+    )
+
+
 def test_one_long_paragraph_is_divided_at_a_line() -> None:
     text = "\n".join(f"Line {number} of it." for number in range(60))
     pieces = tokenise(documents([text]), encode, EOS, whole=True)
