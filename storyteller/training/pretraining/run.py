@@ -193,7 +193,11 @@ class _Working:
         advice = launched.how_to_use_all(self.planned.device, _LAUNCHED)
         if advice:
             self.tell(Said(message=advice))
-        fresh = Progress(micro_batch=self.planned.micro_batch)
+        fitting = self.planned.micro_batch
+        progress = resumed.progress if resumed is not None else Progress(micro_batch=fitting)
+        progress.micro_batch = min(
+            progress.micro_batch, fitting
+        )  # fewer may be asked for, never more than fit
         run = Run(
             network=self._network(),
             training=training,
@@ -201,7 +205,7 @@ class _Working:
             held_out=prepared.held_out(),
             folder=self.folder.path,
             tell=self.tell,
-            progress=resumed.progress if resumed is not None else fresh,
+            progress=progress,
             interrupted=interrupted,
             processes=self.processes,
             save_every=self.request.save_every,

@@ -126,6 +126,22 @@ def test_a_resumed_run_may_be_made_longer_and_nothing_else(data: Path, tmp_path:
     assert ended.step == STEPS + 4
 
 
+@pytest.mark.parametrize(("asked", "read"), [(2, 2), (99, 4)])
+def test_a_resumed_run_reads_as_few_at_once_as_is_asked_for_now_but_no_more_than_fitted(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, read: int
+) -> None:
+    killed_at(4, data, tmp_path, save_every=1)
+    sizes = set()
+
+    def noted(network: Any, windows: torch.Tensor, *given: Any) -> torch.Tensor:
+        sizes.add(len(windows))
+        return loss_of(network, windows, *given)
+
+    monkeypatch.setattr(loop, "loss_of", noted)
+    pretrain_tiny(data, tmp_path, resume=True, micro_batch=asked)
+    assert sizes == {read}
+
+
 def test_a_damaged_checkpoint_is_passed_over_and_all_damaged_refused(
     data: Path, tmp_path: Path, undisturbed: Path
 ) -> None:
