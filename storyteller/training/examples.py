@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -77,7 +78,11 @@ def _anew(row: _Row, encode: Callable[[str], Sequence[int]], eos: int) -> tuple[
 
 
 class MixedWindows(Windows):
-    """Windows of a text and examples, shuffled together: an epoch has every window and every example once."""
+    """Windows of a text and examples, shuffled together: an epoch has every window once, and every example.
+
+    Of more examples than windows it has as many as windows, and those that wait come first in the next one: at least
+    half of what is learned is a text, and a model does not learn itself.
+    """
 
     def __init__(
         self, pieces: Sequence[Sequence[int]], seq: int, seed: int, examples: Sequence[Example], eos: int
@@ -85,12 +90,15 @@ class MixedWindows(Windows):
         super().__init__(pieces, seq, seed)
         self._examples = examples
         self._eos = eos
+        self.taken = min(len(examples), super().per_epoch)
+        """Examples of an epoch."""
         self._order = lru_cache(2)(self._make_order)
+        self._turn = lru_cache(2)(self._make_turn)
 
     @property
     def per_epoch(self) -> int:
-        """Windows and examples until all was read once."""
-        return super().per_epoch + len(self._examples)
+        """Windows and examples until the text was read once."""
+        return super().per_epoch + self.taken
 
     def counted(self, first: int, count: int) -> int:
         """Targets that count: all of a window, and of an example what was kept."""
@@ -99,14 +107,21 @@ class MixedWindows(Windows):
     def _row(self, number: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(number, self.per_epoch)
         chosen = self._order(epoch)[place]
-        if chosen >= len(self._examples):
-            window = self.window_of(epoch, chosen - len(self._examples))
+        if chosen >= self.taken:
+            window = self.window_of(epoch, chosen - self.taken)
             return window[:-1], window[1:]
-        return self._example(self._examples[chosen])
+        turn, chosen = divmod(epoch * self.taken + chosen, len(self._examples))
+        return self._example(self._examples[self._turn(turn)[chosen]])
 
     def _make_order(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
         order: list[int] = torch.randperm(self.per_epoch, generator=generator).tolist()
+        return order
+
+    def _make_turn(self, turn: int) -> list[int]:
+        """The order in which all examples are taken for the `turn`-th time."""
+        order = list(range(len(self._examples)))
+        random.Random(f"{self._seed}/{turn}").shuffle(order)
         return order
 
     def _example(self, example: Example) -> tuple[Tensor, Tensor]:

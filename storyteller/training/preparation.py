@@ -18,7 +18,7 @@ from storyteller.engine.prompt.tokens import Tokens, load_tokens
 from storyteller.training.data import Pieces, Windows, tokenise
 from storyteller.training.estimate import adapter_size, estimate
 from storyteller.training.events import Planned
-from storyteller.training.examples import MixedWindows, read_examples
+from storyteller.training.examples import Example, MixedWindows, read_examples
 from storyteller.training.settings import Settings, Wanted, check, resolved
 
 if TYPE_CHECKING:
@@ -94,21 +94,31 @@ class Preparation:
         self.pieces: Pieces = tokenise(
             request.documents, self.tokens.encode, self.tokens.eos, whole=request.genre.end_documents
         )
+        kept = request.kept_spans
+        self.examples: tuple[Example, ...] = (
+            read_examples(kept, self.tokens.encode, eos=self.tokens.eos, model_hash=self.base_hash)
+            if kept
+            else ()
+        )
         self.settings = resolved(
             request.wanted,
             parameters=self.parameters,
             window=self.config.n_positions,
             tokens=self.pieces.tokens,
             dtype=str(dtype).removeprefix("torch."),
+            kept=len(self.examples),
         )
         self.windows = self._windows()
 
     def _windows(self) -> Windows:
-        seq, seed, kept = self.settings.seq, self.settings.seed, self.request.kept_spans
-        if not kept:
+        seq, seed, examples = self.settings.seq, self.settings.seed, self.examples
+        if not examples:
             return Windows(self.pieces.read, seq, seed)
-        examples = read_examples(kept, self.tokens.encode, eos=self.tokens.eos, model_hash=self.base_hash)
-        return MixedWindows(self.pieces.read, seq, seed, examples, self.tokens.eos)
+        mixed = MixedWindows(self.pieces.read, seq, seed, examples, self.tokens.eos)
+        if mixed.taken < len(examples):
+            beside = f"{mixed.taken:,} of {len(examples):,} kept spans are learned beside them"
+            self.notes += (f"Each time through the texts {beside}, so that at least half is text.",)
+        return mixed
 
     @cached_property
     def base_hash(self) -> str:

@@ -99,8 +99,10 @@ def check(wanted: Wanted) -> None:
             raise TrainingError(f"{option} is {value:g}; use a number from {least:g} to {most:g}.")
 
 
-def resolved(wanted: Wanted, *, parameters: int, window: int, tokens: int, dtype: str) -> Settings:
-    """`wanted` with every gap filled for a model of `parameters` with `window` positions, and texts of `tokens`.
+def resolved(
+    wanted: Wanted, *, parameters: int, window: int, tokens: int, dtype: str, kept: int = 0
+) -> Settings:
+    """`wanted` with every gap filled for a model of `parameters` with `window` positions, texts of `tokens`, and `kept` spans.
 
     A small model has little to forget and wants a higher rate ("LoRA Without Regret", 2025: ten times that of full
     fine-tuning); little text is read more often, in shorter sequences, so that there are steps enough to learn by.
@@ -113,7 +115,8 @@ def resolved(wanted: Wanted, *, parameters: int, window: int, tokens: int, dtype
     small, large = (7e-4, 3e-4) if little else (1e-3, 2e-4)
     rate = wanted.rate or (small if parameters < _SMALL_MODEL else large)
     epochs = wanted.epochs or (12.0 if little else 2.0)
-    steps = wanted.steps or max(1, round(epochs * tokens / (seq * wanted.batch)))
+    of_text = tokens / seq
+    steps = wanted.steps or max(1, round(epochs * (of_text + min(kept, of_text)) / wanted.batch))
     return Settings(
         rank=wanted.rank,
         alpha=wanted.alpha,

@@ -1,5 +1,6 @@
 """Kept spans as sequences: what stood before them is read and not learned."""
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -87,7 +88,7 @@ def test_a_line_that_is_no_row_is_named() -> None:
 def test_an_epoch_has_every_window_and_every_example_once_and_only_what_was_kept_counts(
     sizes: list[tuple[int, int]], seq: int, seed: int
 ) -> None:
-    text = list(range(1000, 1050))
+    text = list(range(1000, 1100))
     examples = [
         Example(tuple(range(100 * i + 100, 100 * i + 100 + before + kept)), before)
         for i, (before, kept) in enumerate(sizes)
@@ -105,3 +106,19 @@ def test_an_epoch_has_every_window_and_every_example_once_and_only_what_was_kept
     assert windows.counted(0, windows.per_epoch) == int((targets != IGNORED).sum())
     again = MixedWindows([text], seq, seed, examples, EOS).rows(0, windows.per_epoch)
     assert torch.equal(inputs, again[0])
+
+
+@given(st.integers(1, 40), st.integers(8, 40), st.integers(1, 4))
+def test_at_least_half_of_every_epoch_is_text_and_the_examples_take_turns(
+    count: int, seq: int, epochs: int
+) -> None:
+    text = list(range(1000, 1100))
+    examples = [Example((EOS, number), 1) for number in range(100, 100 + count)]
+    windows = MixedWindows([text], seq, 0, examples, EOS)
+    _, targets = windows.rows(0, epochs * windows.per_epoch)
+    of_text = int((targets[:, 0] >= 1000).sum())
+    assert of_text == epochs * -(-len(text) // seq)
+    read = Counter(targets[targets[:, 0] < 1000][:, 0].tolist())
+    assert read.total() == epochs * min(count, of_text // epochs)
+    counts = [read[number] for number in range(100, 100 + count)]
+    assert max(counts) - min(counts) <= 1

@@ -80,9 +80,10 @@ def test_a_dry_run_from_feedback_records_nothing(words: list[str], home: Path) -
     for number in range(60):
         story.kept(f"a span of words number {number}", genre=GENRE, prompt=f"Before {number}")
     before = every_file(home)
-    ended = train(*words, "--from-feedback", "--dry-run")
+    ended = train(*words, "--from-feedback", "--dry-run", "--seq", "64")
     assert ended.code == 0, ended.err
     assert every_file(home) == before
+    assert "of 60 kept spans" in " ".join(ended.out.split())
 
 
 def test_a_dry_run_says_how_much_of_the_manuscripts_is_left_out(words: list[str], tmp_path: Path) -> None:

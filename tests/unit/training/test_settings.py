@@ -54,6 +54,14 @@ def test_gaps_are_filled_by_model_and_texts() -> None:
     assert (small.rate, small.seq) == (1e-3, 512)
 
 
+def test_kept_spans_are_steps_of_their_own_and_the_texts_are_read_as_often_as_without() -> None:
+    rows = 20_000 / 256
+    for kept, beside in ((0, 0.0), (30, 30.0), (1_000, rows)):
+        settings = resolved(Wanted(), tokens=20_000, kept=kept, **MODEL)
+        assert settings.steps == round(12 * (rows + beside) / 8)
+    assert resolved(Wanted(steps=7), tokens=20_000, kept=1_000, **MODEL).steps == 7
+
+
 def test_what_was_asked_for_is_kept() -> None:
     wanted = Wanted(
         rank=3, alpha=5.0, rate=1e-5, steps=7, seq=100, batch=2, seed=9, patience=0, optimiser="adamw8bit"
