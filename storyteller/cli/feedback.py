@@ -337,6 +337,11 @@ def _tell_removed(removed: Removed) -> None:
         notice(f"{path} was changed since it was exported and is still there. Look at it yourself.")
     for adapter in removed.adapters:
         notice(f"The adapter {adapter} was trained on what is now gone. Train it again, or remove it.")
+    for genre in removed.runs:
+        notice(
+            f"The run of {genre} learns from what is now gone and will not be put to use. Begin anew: "
+            f"storyteller train --genre {genre} --restart"
+        )
 
 
 def _dataset_facts(dataset: DataSet, place: Path | None) -> dict[str, object]:

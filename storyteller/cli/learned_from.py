@@ -11,7 +11,7 @@ import msgspec
 from storyteller.config import load_settings
 from storyteller.errors import CorpusError, DocumentError
 from storyteller.feedback.consent import allowed_by_generation, refusals_in
-from storyteller.feedback.datasets import enough, export, prepare
+from storyteller.feedback.datasets import enough, export, is_removed, prepare
 from storyteller.feedback.history import read_history
 from storyteller.feedback.keeping import restore_provenance
 from storyteller.feedback.log import FeedbackLog
@@ -22,7 +22,7 @@ from storyteller.manuscript.provenance import Provenance
 from storyteller.text import display_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from storyteller.feedback.export import DataSet
     from storyteller.genres import Genre
@@ -43,6 +43,11 @@ def kept_spans(genre: Genre, *, record: bool) -> DataSet:
         return enough(prepare(_open_log(), "sft", genre=genre.name))
     dataset, _ = export(_open_log(), "sft", genre=genre.name)
     return dataset
+
+
+def withdrawal(kept: DataSet | None) -> Callable[[], bool]:
+    """Tells, whenever it is asked, whether `kept` was purged since; raises LibraryError where that cannot be known."""
+    return lambda: kept is not None and is_removed(_open_log(), (kept.hash,))
 
 
 class Manuscripts(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ import typer
 from storyteller.cli.engine import find_wanted, settings_with_notices
 from storyteller.cli.fetch_texts import texts_at
 from storyteller.cli.interruption import INTERRUPTED, interruptible
-from storyteller.cli.learned_from import Manuscripts, kept_spans, manuscripts
+from storyteller.cli.learned_from import Manuscripts, kept_spans, manuscripts, withdrawal
 from storyteller.cli.options import (
     RUN,
     DeviceOption,
@@ -178,6 +178,7 @@ def train(
         warnings=(*own.remarks(unread), *unread.values(), *corpus.report.warnings),
         kept_spans=b"" if kept is None else kept.data,
         datasets=() if kept is None else (kept.hash,),
+        withdrawn=withdrawal(kept),
         save_every=save_every,
     )
     return _run(request, as_json=as_json, dry_run=dry_run, resume=resume, restart=restart)

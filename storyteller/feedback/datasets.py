@@ -21,6 +21,7 @@ from storyteller.errors import LibraryError, UserError
 from storyteller.feedback import consent, rows
 from storyteller.feedback.export import build
 from storyteller.feedback.history import read_history
+from storyteller.training.run_folder import run_folders
 from storyteller.uuid7 import uuid7
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
         files: the files removed.
         left: files that were changed since they were exported; the writer has to look at them.
         adapters: the adapters trained on any of the data sets, by their cards.
+        runs: the genres whose training is under way, or unfinished, with any of them.
     """
 
     files: tuple[Path, ...] = ()
     left: tuple[Path, ...] = ()
     adapters: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 def prepare(log: FeedbackLog, kind: DataKind, *, genre: str | None = None, holdout: bool = False) -> DataSet:
@@ -175,7 +178,7 @@ def remove_datasets(connection: sqlite3.Connection, identifiers: Collection[str]
                 "UPDATE dataset SET path = NULL, removed = ? WHERE id = ?", (time.time(), row["id"])
             )
     marks = {mark for row in condemned for mark in (row["id"], row["hash"])}
-    return Removed(files=tuple(gone), left=tuple(left), adapters=trained_on(marks))
+    return Removed(files=tuple(gone), left=tuple(left), adapters=trained_on(marks), runs=learning_from(marks))
 
 
 def trained_on(marks: Collection[str]) -> tuple[str, ...]:
@@ -186,6 +189,31 @@ def trained_on(marks: Collection[str]) -> tuple[str, ...]:
         for card in sorted(folder.rglob("card.json"))
         if not set(_card_strings(card)).isdisjoint(marks)
     )
+
+
+def learning_from(marks: Collection[str]) -> tuple[str, ...]:
+    """The genres whose run, under way or unfinished, names any of these data sets in its `run.json`."""
+    return tuple(
+        folder.genre
+        for folder in run_folders()
+        if not set(_card_strings(folder.settings)).isdisjoint(marks)
+        and (folder.unfinished or folder.trainer is not None)
+    )
+
+
+def is_removed(log: FeedbackLog, hashes: Collection[str]) -> bool:
+    """Whether any of these data sets, which were recorded once, is there no more: purged, or redacted.
+
+    Raises:
+        LibraryError: the log cannot be read.
+    """
+    with log.reading() as connection:
+        there = (
+            set()
+            if connection is None
+            else {row["hash"] for row in connection.execute("SELECT hash FROM dataset WHERE removed IS NULL")}
+        )
+    return not there.issuperset(hashes)
 
 
 def _card_strings(card: Path) -> Iterator[str]:

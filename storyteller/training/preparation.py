@@ -22,7 +22,7 @@ from storyteller.training.examples import Example, MixedWindows, read_examples
 from storyteller.training.settings import Settings, Wanted, check, resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from storyteller.engine.catalogue import Found
     from storyteller.genres import Genre
@@ -38,6 +38,7 @@ class Asked(msgspec.Struct, frozen=True):
     base_hash: str
     data_hash: str
     name: str = ""  # of the adapter; runs begun before this was asked for have none
+    datasets: tuple[str, ...] = ()  # so that a purge finds the run
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Request:
         warnings: what is to be said of the texts beforehand.
         kept_spans: an `sft` data set of the feedback log, learned beside the documents.
         datasets: its hash, so that a purge finds the adapters that were made of it.
+        withdrawn: whether any of them was purged since, asked before the adapter is put to use.
         save_every: steps from one checkpoint to the next; None: every two minutes.
     """
 
@@ -63,6 +65,7 @@ class Request:
     warnings: tuple[str, ...] = ()
     kept_spans: bytes = b""
     datasets: tuple[str, ...] = ()
+    withdrawn: Callable[[], bool] = lambda: False
     save_every: int | None = None
 
 
@@ -134,7 +137,7 @@ class Preparation:
     @cached_property
     def asked(self) -> Asked:
         """What a checkpoint of this run goes with."""
-        return Asked(self.settings, self.base_hash, self.data_hash, self.request.name)
+        return Asked(self.settings, self.base_hash, self.data_hash, self.request.name, self.request.datasets)
 
     @property
     def micro_batch(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -222,6 +223,12 @@ class _Working:
         result = self._folder.path / "result"
         write_result(result, run, prepared.request.found.path, prepared.config)
         release_memory(prepared.device)
+        if prepared.request.withdrawn():
+            checkpoints.remove_all(self._folder.path)
+            shutil.rmtree(result, ignore_errors=True)
+            raise TrainingError(
+                "Feedback that it learned from was purged meanwhile, so the adapter was not put to use. Train it again."
+            )
         path = publish(prepared.request.name, result, self._card(run, settings, progress))
         event = msgspec.structs.replace(event, version=path.name, path=str(path))
         self.tell(event)

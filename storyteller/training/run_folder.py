@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from storyteller.atomic import write_atomic
-from storyteller.errors import TrainingError
+from storyteller.errors import SettingsError, TrainingError
 from storyteller.genres import check_name
 from storyteller.liveness import Process, hold, is_alive, this_process
 from storyteller.paths import state_dir
@@ -25,6 +25,20 @@ if TYPE_CHECKING:
 
 Wish = Literal["go", "pause", "stop"]
 CHECKPOINT: Final = re.compile(r"step-(\d{1,9})\Z")  # the name of one
+
+
+def run_folders() -> Iterator[RunFolder]:
+    """Of every genre that was ever trained here, by name."""
+    try:
+        found = sorted(path.name for path in (state_dir() / "training").iterdir())
+    except OSError:
+        return
+    for name in found:
+        try:
+            folder = RunFolder(name)
+        except SettingsError:
+            continue
+        yield folder
 
 
 class RunFolder:

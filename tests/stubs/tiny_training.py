@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from storyteller.training.events import AnyEvent
 
 GENRE = "poetry"
+_OF_REQUEST = ("name", "genre", "save_every", "warnings", "datasets", "withdrawn")
 STEPS = 6
 
 
@@ -44,9 +45,7 @@ def documents(texts: Sequence[str]) -> list[Document]:
 
 def make_request(model: Path, *, texts: Sequence[str] | None = None, **wanted: Any) -> Request:
     """A run of `STEPS` steps on the CPU in float32, measured after every step; fields of `Request` or of `Wanted`."""
-    request = {
-        field: wanted.pop(field) for field in ("name", "genre", "save_every", "warnings") if field in wanted
-    }
+    request = {field: wanted.pop(field) for field in _OF_REQUEST if field in wanted}
     settings: dict[str, Any] = {
         "rank": 2, "alpha": 8.0, "dropout": 0.05, "rate": 1e-2, "steps": STEPS, "batch": 4, "seq": 16, "patience": 0,
     }  # fmt: skip

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from storyteller.errors import TrainingError
+from storyteller.paths import adapters_dir
 from storyteller.training import loop
 from storyteller.training.checkpoint import load_newest
-from storyteller.training.events import Evaluated, Finished, Paused, Sampled, Stepped, Stopped
+from storyteller.training.events import Evaluated, Failed, Finished, Paused, Sampled, Stepped, Stopped
 from storyteller.training.run_folder import RunFolder
 from storyteller.training.sample import sampler
 from storyteller.training.settings import Wanted, resolved
@@ -165,6 +166,20 @@ def test_no_better_than_the_base_is_no_result(model: Path, monkeypatch: pytest.M
     monkeypatch.setattr(loop, "measure", lambda _run: next(measured))
     with pytest.raises(TrainingError, match=r"After 3 steps .* no better than the base"):
         train_tiny(model, steps=3)
+
+
+def test_a_run_says_what_it_learns_from_and_what_was_purged_meanwhile_is_not_put_to_use(model: Path) -> None:
+    marks = ("5e" * 32,)
+    assert train_tiny(model, datasets=marks, interrupted=lambda: True) == Stopped(step=0)
+    folder = RunFolder(GENRE)
+    assert marks[0].encode() in folder.settings.read_bytes()
+    told = Told()
+    with pytest.raises(TrainingError, match="purged"):
+        train_tiny(model, told, datasets=marks, withdrawn=lambda: True, resume=True)
+    assert isinstance(told.events[-1], Failed)
+    assert not adapters_dir().exists()
+    assert not folder.unfinished
+    assert not (folder.path / "result").exists()
 
 
 def test_memory_is_counted() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from storyteller import paths
-from storyteller.cli.learned_from import kept_spans, manuscripts
+from storyteller.cli.learned_from import kept_spans, manuscripts, withdrawal
 from storyteller.errors import CorpusError
 from storyteller.feedback.consent import Scope
 from storyteller.feedback.datasets import TooLittleFeedback
 from storyteller.feedback.keeping import keep_provenance
 from storyteller.feedback.log import FeedbackLog
+from storyteller.feedback.purge import Selection, purge
 from storyteller.genres import find_genre
 from storyteller.training.corpus.load import load_corpus
 from storyteller.training.examples import read_examples
@@ -83,6 +84,15 @@ def test_kept_spans_are_recorded_as_a_data_set_so_that_a_purge_finds_what_was_ma
     assert dataset.counts["rows"] >= 50
     assert read_examples(dataset.data, list_of_bytes, eos=0, model_hash="abc123")
     assert recorded_hashes() == [dataset.hash]
+
+
+def test_what_was_purged_since_is_known_when_it_is_asked_for() -> None:
+    write_kept_spans()
+    gone = withdrawal(kept_spans(POETRY, record=True))
+    assert not gone()
+    purge(FeedbackLog(), Selection(everything=True))
+    assert gone()
+    assert not withdrawal(None)()
 
 
 def test_a_look_at_kept_spans_writes_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from storyteller import paths
 from storyteller.atomic import write_atomic
 from storyteller.errors import LibraryError
-from storyteller.feedback.datasets import export, export_text
+from storyteller.feedback.datasets import export, export_text, is_removed
 from storyteller.feedback.history import read_history
 from storyteller.feedback.keeping import keep_provenance, restore_provenance
 from storyteller.feedback.log import FeedbackLog
@@ -112,6 +112,24 @@ def test_only_data_sets_of_what_goes_are_removed_and_their_adapters_named(
     assert purged.datasets.adapters == ("new", "old")
     assert third.exists()
     assert holding(tmp_path, "Sentence 7.") == []
+
+
+def test_a_run_that_learns_from_what_goes_is_named_until_it_is_over(story: Story) -> None:
+    for number in range(60):
+        story.kept(f"Sentence {number}.", document="/diary.md", genre="g0")
+    dataset, _ = export(story.log, "sft", genre="g0")
+    for genre, mark, unfinished in (
+        ("g0", dataset.hash, True),
+        ("g1", dataset.hash, False),
+        ("g2", "x", True),
+    ):
+        folder = paths.state_dir() / "training" / genre
+        (folder / "step-4" if unfinished else folder).mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps({"datasets": [mark]}))
+    assert not is_removed(story.log, [dataset.hash])
+    assert purge(story.log, Selection(document="/diary.md")).datasets.runs == ("g0",)
+    assert is_removed(story.log, [dataset.hash])
+    assert not is_removed(story.log, [])
 
 
 def test_a_data_set_changed_since_is_left_and_named_every_time(story: Story, tmp_path: Path) -> None:

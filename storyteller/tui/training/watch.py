@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from storyteller.errors import StorytellerError
-from storyteller.paths import state_dir
 from storyteller.training.events import Planned, read_events
-from storyteller.training.run_folder import RunFolder
+from storyteller.training.run_folder import RunFolder, run_folders
 from storyteller.tui.training import process
 from storyteller.tui.training.progress import Progress
 from storyteller.tui.training.words import room_words
@@ -188,17 +187,10 @@ class Watch:
 def genre_in_training() -> str | None:
     """The genre that is being trained on this machine now, the one that spoke last of several. Looks at the disk."""
     found: list[tuple[float, str]] = []
-    try:
-        folders = sorted((state_dir() / "training").iterdir())
-    except OSError:
-        return None
-    for path in folders:
-        try:
-            folder = RunFolder(path.name)
+    for folder in run_folders():
+        with suppress(OSError):
             if folder.trainer is not None:
-                found.append((_spoke_at(folder), path.name))
-        except (StorytellerError, OSError):
-            continue
+                found.append((_spoke_at(folder), folder.genre))
     return max(found)[1] if found else None
 
 
