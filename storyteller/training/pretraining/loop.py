@@ -185,13 +185,15 @@ def measure(run: Run, most: int) -> dict[str, float]:
 
 def _bits_per_byte(run: Run, held: HeldOut, most: int) -> float:
     count = min(len(held.stream) - 1, most)
-    at_once = run.progress.micro_batch
+    at_once = run.progress.micro_batch  # of this process, where memory may have run out
+    mine = run.processes.share(-(-count // run.context))
+    end = min(count, mine.stop * run.context)
     nats = 0.0
-    for first in range(run.processes.rank, -(-count // (run.context * at_once)), run.processes.count):
+    for first in range(mine.start, mine.stop, at_once):
         # Always as many windows of one length, which torch.compile compiled for: those past the end count nothing.
-        starts = [(first * at_once + row) * run.context for row in range(at_once)]
+        starts = [(first + row) * run.context for row in range(at_once)]
         windows = torch.stack([held.stream.window(start, run.context + 1) for start in starts])
-        counted = torch.tensor([count - start for start in starts])
+        counted = torch.tensor([end - start for start in starts])
         nats += float(loss_of(run.network, windows.to(run.device), counted.to(run.device)))
     return run.processes.sum(nats) / math.log(2) / (count * held.bytes_per_token)
 

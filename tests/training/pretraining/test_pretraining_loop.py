@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any
+from array import array
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -15,12 +16,16 @@ from storyteller.training.pretraining import loop
 from storyteller.training.pretraining.events import Exported, Measured
 from storyteller.training.pretraining.loop import schedule
 from storyteller.training.pretraining.network import loss_of, make_network
+from storyteller.training.pretraining.shards import HeldOut, Stream
+from storyteller.training.processes import Processes
 from tests.stubs.folders import names_in
-from tests.stubs.tiny_pretraining import STEPS, TOKENS, make_recipe, pretrain_tiny, weights_in
+from tests.stubs.tiny_pretraining import STEPS, TOKENS, VOCABULARY, make_recipe, pretrain_tiny, weights_in
 from tests.stubs.tiny_training import Told, fail_call
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from storyteller.training.pretraining.shards import Windows
 
 
 class Killed(BaseException):
@@ -184,6 +189,39 @@ def test_where_memory_runs_out_fewer_sequences_are_read_at_once(
     pretrain_tiny(data, tmp_path / "short", told, micro_batch=4)
     assert told.of(Said) == [Said(message="There was not enough memory: 2 sequences at once from now on.")]
     assert [event.loss for event in told.of(Stepped)] == [event.loss for event in whole.of(Stepped)]
+
+
+class Counted(Processes):
+    """One of several processes, whose own share of a sum is looked at."""
+
+    def sum(self, number: float) -> float:
+        return number
+
+
+@pytest.mark.parametrize("fitting", [(4,), (2, 2), (4, 1), (1, 3, 8)])
+def test_every_held_out_token_is_measured_once_however_many_fit_on_each_process(
+    tmp_path: Path, fitting: tuple[int, ...]
+) -> None:
+    ids = tmp_path / "held.bin"
+    ids.write_bytes(array("H", [number * 7 % VOCABULARY for number in range(203)]).tobytes())
+    recipe = make_recipe()
+    network = make_network(recipe.model, VOCABULARY, torch.float32, 1)
+
+    def measured(rank: int, count: int, at_once: int) -> float:
+        run = loop.Run(
+            network=network,
+            training=recipe.training,
+            windows=cast("Windows", None),
+            held_out={"verse": HeldOut(Stream([ids]), 1.0)},
+            folder=tmp_path,
+            tell=lambda _: None,
+            progress=loop.Progress(micro_batch=at_once),
+            processes=Counted(rank, count),
+        )
+        return loop.measure(run, 10**6)["verse"]
+
+    parts = [measured(rank, len(fitting), at_once) for rank, at_once in enumerate(fitting)]
+    assert sum(parts) == pytest.approx(measured(0, 1, 1), rel=1e-5)
 
 
 @pytest.mark.parametrize("call", [1, 12])
