@@ -61,7 +61,7 @@ class Checkpoint:
 
     Attributes:
         adapter: as `base.adapter_tensors`; `best` the same of the best measurement.
-        optimiser: the optimiser's tensors, by name, and the state of chance under "chance".
+        optimiser: the optimiser's tensors, by name.
     """
 
     progress: Progress

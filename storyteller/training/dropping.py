@@ -53,7 +53,7 @@ def kept(x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def fresh_seed() -> int:
-    """A seed by torch's own chance, which a checkpoint keeps."""
+    """A seed by torch's own chance, which begins anew with each step."""
     return int(torch.randint(2**62, ()))
 
 

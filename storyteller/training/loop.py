@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import resource
 import sys
 import time
@@ -99,7 +100,6 @@ def train(run: Run, resumed: Checkpoint | None = None) -> str:
         set_adapter_tensors(run.learner, resumed.adapter)
         set_optimiser_tensors(optimiser, resumed.optimiser)
         run.best = resumed.best
-        _restore_chance(run.device, resumed.optimiser)
     saved = time.monotonic()
     if progress.base_loss is None:
         progress.base_loss = measure(run)
@@ -175,19 +175,21 @@ def _gradients(run: Run, parameters: Sequence[torch.nn.Parameter]) -> float:
     """Leave the gradient of this step's mean loss in `parameters`; halves the sequences at once until they fit.
 
     The step is the same however many are at once: chance begins anew where memory ran out, and the sum is divided by
-    the number of all tokens.
+    the number of all tokens. It begins anew with each step, too, on each process in another way: so a run that goes on
+    drops what it would have dropped, and a checkpoint keeps no state of chance.
     """
     settings, progress = run.settings, run.progress
     first = progress.step * settings.batch
     counted = run.windows.counted(first, settings.batch)
-    chance = _chance(run.device)
+    chance = random.Random(f"{settings.seed}/{progress.step}/{run.processes.rank}").getrandbits(63)
+    torch.manual_seed(chance)
 
     def loss_of(start: int, count: int) -> Tensor:
         ids, targets = (rows.to(run.device) for rows in run.windows.rows(first + start, count))
         return run.learner.loss(ids, targets) / counted
 
     def again() -> None:
-        _set_chance(run.device, chance)
+        torch.manual_seed(chance)
         run.tell(
             Said(
                 message=f"There was not enough memory, so {_sequences(progress.micro_batch)} at once; a step still learns "
@@ -248,9 +250,7 @@ def _save(run: Run, optimiser: Any, *, must: bool = False) -> None:
     """Write a checkpoint; a full disk is said and the run goes on, unless it is about to stop."""
     if not run.processes.leads:
         return
-    tensors = optimiser_tensors(optimiser)
-    tensors |= {f"chance.{name}": state for name, state in _chance(run.device).items()}
-    saved = Checkpoint(run.progress, adapter_tensors(run.learner), run.best, tensors)
+    saved = Checkpoint(run.progress, adapter_tensors(run.learner), run.best, optimiser_tensors(optimiser))
     try:
         checkpoints.save(run.folder, saved)
     except OSError as error:
@@ -281,25 +281,3 @@ def _wishes(run: Run) -> tuple[bool, bool]:
         else:
             run.tell(Paused(paused=True))
         paused = True
-
-
-def _chance(device: torch.device) -> dict[str, Tensor]:
-    """The state of chance on the processor and on `device`."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_chance(device: torch.device, states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
-
-
-def _restore_chance(device: torch.device, tensors: dict[str, Tensor]) -> None:
-    """Chance goes on as it would have after the checkpoint whose optimiser tensors these are."""
-    prefix = "chance."
-    states = {name.removeprefix(prefix): state for name, state in tensors.items() if name.startswith(prefix)}
-    if "cpu" in states:
-        _set_chance(device, states)

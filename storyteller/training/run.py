@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import torch
 
 from storyteller import __version__
 from storyteller.atomic import write_atomic
@@ -151,8 +150,6 @@ class _Working:
             prepared.device,
             recompute=prepared.request.wanted.recompute,
         )
-        if self._processes.rank:
-            torch.manual_seed(settings.seed + self._processes.rank)  # other numbers are dropped there
         windows = measured_windows(prepared.pieces.held_out, settings.seq, prepared.tokens.eos)
         progress = resumed.progress if resumed is not None else Progress(micro_batch=prepared.micro_batch)
         if (

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from storyteller.errors import TrainingError
 from storyteller.paths import adapters_dir
-from storyteller.training import loop
+from storyteller.training import loop, processes
+from storyteller.training.accumulation import accumulate
 from storyteller.training.checkpoint import load_newest
 from storyteller.training.events import Evaluated, Failed, Finished, Paused, Sampled, Stepped, Stopped
+from storyteller.training.processes import Processes
 from storyteller.training.run_folder import RunFolder
 from storyteller.training.sample import sampler
 from storyteller.training.settings import Wanted, resolved
@@ -134,6 +136,31 @@ def test_another_run_s_events_are_another_file(model: Path) -> None:
     assert events.stat().st_ino == before
     assert train_tiny(model, interrupted=lambda: True, restart=True) == Stopped(step=0)
     assert events.stat().st_ino != before
+
+
+def test_each_process_drops_what_it_would_have_dropped_had_the_run_never_stopped(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[int, bytes] = {}
+
+    def noted(*given: Any) -> torch.Tensor:
+        drawn[given[2].step] = torch.get_rng_state().numpy().tobytes()
+        return accumulate(*given)
+
+    def draws(rank: int, **options: Any) -> dict[int, bytes]:
+        drawn.clear()
+        monkeypatch.setattr(processes, "join", lambda device: (Processes(rank, 1), device))
+        train_tiny(model, **options)
+        return dict(drawn)
+
+    monkeypatch.setattr(loop, "accumulate", noted)
+    first, second = draws(0), draws(1)
+    assert len({*first.values(), *second.values()}) == 2 * STEPS
+    told = Told()
+    monkeypatch.setattr(processes, "join", lambda device: (Processes(), device))
+    assert train_tiny(model, told, interrupted=lambda: len(told.of(Stepped)) == 3) == Stopped(step=3)
+    assert draws(1, resume=True) == {step: second[step] for step in range(3, STEPS)}
+    assert draws(0, resume=True) == {step: first[step] for step in range(3, STEPS)}
 
 
 def test_a_run_goes_on_under_its_own_name_only(model: Path) -> None:
