@@ -10,7 +10,6 @@ import pytest
 from storyteller.cli.streams import ReaderGone
 from storyteller.engine.catalogue import find_adapters
 from storyteller.feedback.keeping import keep_provenance
-from storyteller.training import checkpoint as checkpoints
 from storyteller.training.run_folder import RunFolder
 from tests.stubs.command import Ended, in_process
 from tests.stubs.feedback_story import Story, agreed_log, every_file
@@ -152,7 +151,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(
     ended = train(*words)
     assert ended.code == 0, ended.err
     assert list(find_adapters(model)) == [GENRE]
-    assert not checkpoints.any_in(RunFolder(GENRE).path)
+    assert not RunFolder(GENRE).unfinished
 
 
 def test_an_adapter_may_have_a_name_of_its_own(words: list[str], model: Path) -> None:
