@@ -61,7 +61,7 @@ def test_the_shipped_presets_have_the_numbers_they_are_known_for() -> None:
         "contrastive": SamplerSettings(method="contrastive", contrastive_alpha=0.6, contrastive_k=4),
     }
     expected["poem"] = msgspec.structs.replace(expected["balanced"], penalty_exempt=("\n",))
-    expected["close"] = msgspec.structs.replace(expected["balanced"], temperature=0.6, guidance_scale=1.5)
+    expected["close"] = msgspec.structs.replace(expected["balanced"], temperature=0.5, guidance_scale=1.5)
     shipped = shipped_presets()
     assert {name: preset.settings for name, preset in shipped.items()} == expected
     for name, preset in shipped.items():
