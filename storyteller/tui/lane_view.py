@@ -38,6 +38,7 @@ class LaneView(Widget):
         self.lane = lane
         self._frame: tuple[object, ...] = ()
         self._painted: list[Content] = []
+        self._painted_in = self.content_size
 
     def show(self, caption: str, *, current: bool, boxed: bool) -> None:
         """Draw the lane as it stands, and no line again that stays; `boxed` where there is room for a box."""
@@ -49,7 +50,8 @@ class LaneView(Widget):
             number = Content.styled(str(self.lane.number), "bold" if current else "")
             self.border_title = number if boxed else number.append(f"  {caption}")
             self.border_subtitle = Content(caption) if boxed else None
-        before, self._painted = self._painted, self._lines()
+        before = self._painted
+        self._take_lines()
         width = self.content_size.width
         changed = [
             Region(0, y, width, 1)
@@ -60,9 +62,16 @@ class LaneView(Widget):
             self.refresh(*changed)
 
     def render(self) -> Content:
-        """The lines that fit, with the caret, or the end of what grows, among them."""
-        self._painted = self._lines()  # the size may be another
+        """The lines that fit, with the caret, or the end of what grows, among them.
+
+        As they were shown last: of what came since, only the lines that are drawn again anyway would be seen.
+        """
+        if self.content_size != self._painted_in:
+            self._take_lines()
         return Content("\n").join(self._painted)
+
+    def _take_lines(self) -> None:
+        self._painted, self._painted_in = self._lines(), self.content_size
 
     def _lines(self) -> list[Content]:
         text, end = self.lane.text, self._end

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from textual.geometry import Region
 
 from storyteller.config import Settings, load_settings
 from storyteller.engine.fake import Reply
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storyteller.tui.lane_view import LaneView
+    from storyteller.tui.lanes import Lane
     from tests.stubs.open_room import OpenRoom
 
 
@@ -81,6 +84,21 @@ async def test_lines_painted_as_they_grow_are_what_painting_anew_gives(novel: Pa
                 painted = strips(view)
                 view.refresh()
                 assert painted == strips(view)
+
+
+async def test_a_line_that_came_while_another_was_painted_is_painted_too(novel: Path) -> None:
+    async with open_room(novel, script=[Reply(texts=TEXTS)], size=(100, 20)) as room:
+        view = (await braided(room, 3)).views[0]
+        lane = SimpleNamespace(number=1, text="one", caret=None)
+        view.lane = cast("Lane", lane)
+        for text in ("one", "one\ntwo"):
+            view.show("", current=False, boxed=True)
+            view.render_lines(view.size.region)
+            view.refresh(Region(0, 0, 1, 1))  # painted later, when more is there
+            lane.text = text
+            view.render_lines(view.size.region)
+        view.show("", current=False, boxed=True)
+        assert any("two" in strip.text for strip in view.render_lines(view.size.region))
 
 
 async def test_the_room_is_not_painted_under_the_lanes(novel: Path) -> None:
