@@ -82,11 +82,11 @@ def test_what_the_die_draws_writes(core: Core) -> None:
 
 def test_a_banned_phrase_does_not_come(core: Core) -> None:
     greedy = SamplerSettings(method="greedy")
-    assert "old man" in written(events(core, greedy, takes=1))[0]
-    banned = SamplerSettings(method="greedy", banned_phrases=("old man",))
+    phrase = " ".join(written(events(core, greedy, takes=1))[0].split()[1:3])
+    banned = SamplerSettings(method="greedy", banned_phrases=(phrase,))
     said = events(core, banned, takes=1)
-    assert "old man" not in written(said)[0]
-    assert any(isinstance(event, Rewound) and "old man" in event.reason for event in said)
+    assert phrase not in written(said)[0]
+    assert any(isinstance(event, Rewound) and phrase in event.reason for event in said)
 
 
 def test_a_loop_is_left(core: Core) -> None:
