@@ -248,8 +248,8 @@ async def test_a_run_that_fails_says_why_and_can_go_on(
         screen = await training(room)
         await long(room, lambda: "412 texts" in plan(screen))
         await room.press("enter")
-        await long(room, lambda: screen.phase == "over")
-        assert said in line(screen, "standing")
+        await long(room, lambda: said in line(screen, "standing"))
+        assert screen.phase == "over"
         assert "r go on" in line(screen, "hints")
         await room.press("escape")
         assert "ended without a result" in room.app.notices[-1]
