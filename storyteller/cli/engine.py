@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from storyteller.cli.streams import is_terminal, notice
 from storyteller.config import NO_ADAPTER, Settings, changed, load_settings
 from storyteller.engine.catalogue import STARTER, find_model
-from storyteller.engine.protocol import AdapterWeight, Load, Loading, Notice
+from storyteller.engine.protocol import AdapterWeight, Load, Loading, Notice, weighed
 from storyteller.errors import AdapterError
 from storyteller.text import display_line
 
@@ -99,16 +99,8 @@ def progress(text: str) -> None:
 
 
 def _adapter(option: str, known: dict[str, Path]) -> AdapterWeight:
-    name, separator, weight = option.rpartition("=")
-    if not separator:
-        return AdapterWeight(_adapter_folder(option, known))
-    try:
-        value = float(weight)
-    except ValueError:
-        return AdapterWeight(_adapter_folder(option, known))  # a folder may have = in its name
-    if not -100 <= value <= 100:
-        raise AdapterError(f"{option}: a weight is a number such as 0.8; 1 is as trained.")
-    return AdapterWeight(_adapter_folder(name, known), value)
+    found = weighed(option) or AdapterWeight(option)
+    return AdapterWeight(_adapter_folder(found.name, known), found.weight)
 
 
 def _adapter_folder(name: str, known: dict[str, Path]) -> str:

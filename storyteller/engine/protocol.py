@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from storyteller.engine.settings import SamplerSettings, StopRules
+from storyteller.errors import AdapterError
 
 VERSION = 1
 MAX_LINE = 16 * 1024 * 1024  # bytes; a longer line is refused
@@ -31,6 +32,29 @@ class AdapterWeight(msgspec.Struct, frozen=True):
 
     name: str  # a name from `Ready.adapters`, or the path of a PEFT folder
     weight: float = 1.0
+
+
+def weighed(given: str) -> AdapterWeight | None:
+    """What `NAME=WEIGHT` says; None where no number follows `=`: a name alone, or a folder with `=` in its own.
+
+    Raises:
+        AdapterError: a weight that is past all sense, or not finite.
+    """
+    name, separator, weight = given.rpartition("=")
+    if not separator:
+        return None
+    try:
+        value = float(weight)
+    except ValueError:
+        return None
+    if not -100 <= value <= 100:
+        raise no_weight(given)
+    return AdapterWeight(name, value)
+
+
+def no_weight(given: str) -> AdapterError:
+    """What is wrong with `given`, whose weight is none."""
+    return AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.")
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,9 +152,8 @@ class _Working:
         )
         windows = measured_windows(prepared.pieces.held_out, settings.seq, prepared.tokens.eos)
         progress = resumed.progress if resumed is not None else Progress(micro_batch=prepared.micro_batch)
-        if (
-            prepared.request.wanted.micro_batch is not None
-        ):  # fewer may be asked for later, never more than fit
+        # Fewer may be asked for when it goes on, never more than fit.
+        if prepared.request.wanted.micro_batch is not None:
             progress.micro_batch = min(progress.micro_batch, prepared.micro_batch)
         run = Run(
             learner=learner,

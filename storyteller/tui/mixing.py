@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from storyteller.config import NO_ADAPTER, WEIGHED_PATTERN
 from storyteller.disk import is_folder
-from storyteller.engine.protocol import AdapterWeight
-from storyteller.errors import AdapterError
+from storyteller.engine.protocol import AdapterWeight, no_weight, weighed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -99,15 +98,7 @@ def adapter_weights(given: Sequence[str]) -> tuple[AdapterWeight, ...]:
 
 
 def _adapter_weight(given: str) -> AdapterWeight:
-    name, separator, weight = given.rpartition("=")
-    if not separator:
-        return AdapterWeight(given)
-    try:
-        value = float(weight)
-    except ValueError as error:
-        if os.sep in given or is_folder(Path(given)):  # a folder may have = in its name
-            return AdapterWeight(given)
-        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.") from error
-    if not -100 <= value <= 100:
-        raise AdapterError(f"{given}: a weight is a number such as 0.8; 1 is as trained.")
-    return AdapterWeight(name, value)
+    found = weighed(given)
+    if found is None and "=" in given and os.sep not in given and not is_folder(Path(given)):
+        raise no_weight(given)
+    return found or AdapterWeight(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,11 +9,11 @@ import pytest
 from storyteller.config import Settings
 from storyteller.manuscript.journal import Journal
 from storyteller.manuscript.recovery import find_recoveries
-from storyteller.manuscript.save import save
 from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.compare import Compare
 from storyteller.tui.dialogs.reading import Reading
 from tests.stubs.open_room import open_room
+from tests.stubs.slow_disk import saves_wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,14 +69,8 @@ async def test_quitting_right_behind_a_save_waits_for_it(
 ) -> None:
     novel = tmp_path / "novel.md"
     novel.write_text("Old.", encoding="utf-8")
-    disk = threading.Event()
-
-    def slow(*args: object, **named: object) -> object:
-        disk.wait(10)
-        return save(*args, **named)  # type: ignore[arg-type]
-
     async with open_room(novel) as room:
-        monkeypatch.setattr("storyteller.tui.session.save", slow)
+        disk = saves_wait(monkeypatch)
         await room.press("x", "ctrl+s", "ctrl+q")
         assert not isinstance(room.app.screen, Choice), "a save is under way: there is nothing to ask"
         disk.set()

@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from storyteller.config import Settings
 from storyteller.manuscript.recovery import find_recoveries
-from storyteller.manuscript.save import save
 from storyteller.tui.dialogs.choice import Choice
 from storyteller.tui.dialogs.reading import Reading
 from storyteller.tui.dialogs.trouble import Trouble
 from tests.stubs.open_room import open_room
+from tests.stubs.slow_disk import saves_wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,14 +112,8 @@ async def test_what_waited_behind_a_dialog_is_saved_by_itself_afterwards(novel: 
 async def test_what_is_typed_while_the_last_save_is_written_is_asked_for(
     novel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disk = threading.Event()
-
-    def slow(*args: object, **named: object) -> object:
-        disk.wait(10)
-        return save(*args, **named)  # type: ignore[arg-type]
-
     async with open_room(novel) as room:
-        monkeypatch.setattr("storyteller.tui.session.save", slow)
+        disk = saves_wait(monkeypatch)
         await room.press("x", "ctrl+q")
         await room.dialog(Choice)
         await room.press("s", "y")

@@ -18,7 +18,7 @@ from storyteller.manuscript.recovery import find_recoveries
 from storyteller.manuscript.shelf import journals_of
 from storyteller.tui.dialogs.compare import Compare
 from storyteller.tui.keymap import keymap_path
-from tests.stubs.open_room import open_room
+from tests.stubs.open_room import OpenRoom, open_room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +119,13 @@ async def test_a_journal_that_fails_later_is_told_once(novel: Path, monkeypatch:
         assert room.text == "xyzOld."
 
 
+async def recover_and_save(room: OpenRoom, text: str) -> None:
+    await room.press("r")
+    await room.until(lambda: room.text == text)
+    await room.press("ctrl+s")
+    await room.until(lambda: "Saved" in room.line("status"))
+
+
 async def test_what_comes_through_the_palette_comes_to_the_letter(novel: Path) -> None:
     # safety 24
     novel.write_bytes(b"a\r\nb\r\n")
@@ -127,10 +134,7 @@ async def test_what_comes_through_the_palette_comes_to_the_letter(novel: Path) -
     async with open_room(novel) as room:
         room.room.act("file.recover")
         await room.dialog(Compare)
-        await room.press("r")
-        await room.until(lambda: room.text == "a\r\nb\r\nc\nd\r")
-        await room.press("ctrl+s")
-        await room.until(lambda: "Saved" in room.line("status"))
+        await recover_and_save(room, "a\r\nb\r\nc\nd\r")
     assert novel.read_bytes() == b"a\r\nb\r\nc\nd\r"
 
 
@@ -142,10 +146,7 @@ async def test_a_file_that_became_utf8_stays_so_when_text_is_recovered(novel: Pa
     os.utime(novel, (1, 1))
     async with open_room(novel, opened=False) as room:
         await room.dialog(Compare)
-        await room.press("r")
-        await room.until(lambda: room.text == "déjà vu")
-        await room.press("ctrl+s")
-        await room.until(lambda: "Saved" in room.line("status"))
+        await recover_and_save(room, "déjà vu")
     assert novel.read_bytes() == "déjà vu".encode()
 
 
@@ -163,8 +164,5 @@ async def test_a_file_that_is_gone_comes_back_in_its_own_encoding(
             await room.press("escape")
             room.room.act("file.recover")
             await room.dialog(Compare)
-        await room.press("r")
-        await room.until(lambda: room.text == "déjà vu")
-        await room.press("ctrl+s")
-        await room.until(lambda: "Saved" in room.line("status"))
+        await recover_and_save(room, "déjà vu")
     assert novel.read_bytes() == "déjà vu".encode("latin-1")

@@ -195,9 +195,8 @@ class _Working:
             self.tell(Said(message=advice))
         fitting = self.planned.micro_batch
         progress = resumed.progress if resumed is not None else Progress(micro_batch=fitting)
-        progress.micro_batch = min(
-            progress.micro_batch, fitting
-        )  # fewer may be asked for, never more than fit
+        # Fewer may be asked for when it goes on, never more than fit.
+        progress.micro_batch = min(progress.micro_batch, fitting)
         run = Run(
             network=self._network(),
             training=training,

@@ -31,7 +31,9 @@ Diff = list[tuple[str, str]]  # (mark, line): mark is "-", "+", " " or "…"
 
 def differences(old: str, new: str) -> Diff:
     """The lines that differ, with a little of what stands around them. Line ends are shown where the texts' own differ."""
-    before, after = _lines(old, new), _lines(new, old)
+    if all(text.count("\n") == text.count("\r\n") for text in (old, new)):
+        old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    before, after = (text.split("\n") if text else [] for text in (old, new))
     if len(before) + len(after) > _COMPARED_LINES:
         return [("…", f"{len(before):,} lines against {len(after):,}: too long to compare here")]
     rows = list(_rows(before, after))
@@ -68,14 +70,6 @@ class Compare(Choice):
         shown = Static(Content("\n").join(with_marks), markup=False)
         yield VerticalScroll(shown, classes=f"scroll {GIVES_WAY}")
         yield from rest
-
-
-def _lines(text: str, other: str) -> list[str]:
-    """The lines of `text`, without the newline and, if all of both texts end in CRLF, without that."""
-    if not text:
-        return []
-    everywhere = all(one.count("\n") == one.count("\r\n") for one in (text, other))
-    return (text.replace("\r\n", "\n") if everywhere else text).split("\n")
 
 
 def _rows(before: list[str], after: list[str]) -> Iterator[tuple[str, str]]:
